@@ -1,0 +1,48 @@
+// Package decide turns results into decisions with reasons, and decisions into rollout changes that are
+// written down before they are acted on and change nothing when acted on twice.
+package decide
+
+import (
+	"context"
+
+	"verdict/shared/feature"
+)
+
+// Action is what a rollout change does to the rule that runs an experiment.
+type Action string
+
+// The actions a decision can ask of a flag platform.
+const (
+	// Conclude replaces the experiment by a delivery of one variant to everybody the rule's
+	// audience matches.
+	Conclude Action = "conclude"
+	// Rollback gives everybody the control variant.
+	Rollback Action = "rollback"
+)
+
+// Change is one wanted rollout change. Applying the same change twice changes nothing.
+type Change struct {
+	DecisionID string // recorded with the change where the platform can keep it
+	Flag       string
+	Rule       string // rule key, equal to the experiment id
+	Action     Action
+	Variant    string // the variant everybody gets
+}
+
+// Applied says what Apply did.
+type Applied struct {
+	Changed  bool   // false: the platform already was in the wanted state
+	Revision string // the platform's revision afterwards
+	Detail   string // what was sent, for people
+}
+
+// Flags reads and moves rollouts on a flag platform.
+//
+// Apply reads first, changes only what differs from the wanted state, verifies afterwards, and is
+// safe to repeat after any failure. It returns fault.NotFound for an unknown flag or rule,
+// fault.Conflict when somebody else changed the rule since it was read, fault.Transient when the
+// platform is busy or away.
+type Flags interface {
+	Flag(ctx context.Context, key string) (feature.Flag, error)
+	Apply(ctx context.Context, change Change) (Applied, error)
+}
