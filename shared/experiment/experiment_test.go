@@ -1,0 +1,98 @@
+package experiment_test
+
+import (
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"verdict/events"
+	"verdict/shared/experiment"
+	"verdict/shared/fault"
+)
+
+func anyMetric(string) bool { return true }
+
+func TestLoadReadsTheShippedExperiments(t *testing.T) {
+	got, err := experiment.Load(events.Files, "experiments", anyMetric)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 5 {
+		t.Fatalf("%d experiments, want 5", len(got))
+	}
+	if end := got[0].End().Format("2006-01-02"); end != "2026-01-26" {
+		t.Errorf("%s ends %s, want 2026-01-26", got[0].ID, end)
+	}
+}
+
+const valid = `id: x
+name: X
+hypothesis: h
+owner: o
+flag: f
+unit: user
+control: a
+variants:
+  - {key: a, share: 0.5}
+  - {key: b, share: 0.5}
+start: 2026-01-05
+planned_days: 21
+minimum_days: 14
+planned_units: 1000
+alpha: 0.05
+minimum_detectable_effect: 0.1
+mode: observe
+metrics:
+  - {metric: m, role: goal}
+  - {metric: n, role: guardrail, margin: 0.1}
+`
+
+func load(source string, metrics func(string) bool) ([]*experiment.Experiment, error) {
+	return experiment.Load(fstest.MapFS{"e/x.yaml": {Data: []byte(source)}}, "e", metrics)
+}
+
+func TestLoadRefusesWithLineAndReason(t *testing.T) {
+	cases := map[string]struct{ old, replacement, want string }{
+		"unknown key":        {"owner: o", "ower: o", `e/x.yaml:4: unknown field "ower"`},
+		"no owner":           {"owner: o", "owner: ''", "e/x.yaml:4: owner is missing"},
+		"bad date":           {"2026-01-05", "5 January", "e/x.yaml:11: start must be a date like 2026-01-05"},
+		"shares":             {"{key: b, share: 0.5}", "{key: b, share: 0.4}", "e/x.yaml:9: the shares add up to 0.9, not 1"},
+		"control":            {"control: a", "control: c", `e/x.yaml:7: control "c" is none of the variants`},
+		"alpha":              {"alpha: 0.05", "alpha: 5", "e/x.yaml:15: alpha must lie above 0 and not above 0.2, not 5"},
+		"guardrail margin":   {", margin: 0.1", "", "e/x.yaml:20: guardrail n needs a margin between 0 and 1: the largest relative worsening to tolerate"},
+		"no goal":            {"role: goal", "role: secondary", "e/x.yaml:19: an experiment needs a goal metric"},
+		"mode":               {"mode: observe", "mode: maybe", `e/x.yaml:17: mode must be observe, propose or auto, not "maybe"`},
+		"minimum over limit": {"minimum_days: 14", "minimum_days: 30", "e/x.yaml:13: minimum_days must lie between 0 and planned_days (21)"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			_, err := load(strings.Replace(valid, c.old, c.replacement, 1), anyMetric)
+			if !fault.Is(err, fault.Invalid) || err.Error() != c.want {
+				t.Errorf("got  %v\nwant %s", err, c.want)
+			}
+		})
+	}
+	t.Run("unknown metric", func(t *testing.T) {
+		_, err := load(valid, func(name string) bool { return name == "m" })
+		if want := `e/x.yaml:20: there is no metric "n" that experiments can use`; err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	})
+}
+
+func TestHashFollowsTheDefinition(t *testing.T) {
+	a, err := load(valid, anyMetric)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := load(strings.Replace(valid, "margin: 0.1", "margin: 0.2", 1), anyMetric)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a[0].Hash() == b[0].Hash() {
+		t.Error("a changed margin keeps the hash")
+	}
+	if got := a[0].Hash(); got != a[0].Hash() || len(got) != 16 {
+		t.Errorf("hash %q is not stable", got)
+	}
+}
