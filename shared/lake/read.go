@@ -2,6 +2,7 @@ package lake
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -15,7 +16,8 @@ import (
 const TimeLayout = "2006-01-02 15:04:05.000"
 
 // Read runs a query and decodes each row into a T: a struct whose fields carry `lake:"column"`.
-// Every such column must be in the result; NULL leaves the zero value.
+// Every such column must be in the result; NULL leaves the zero value. A field with
+// `lake:"column,json"` is decoded from JSON text.
 func Read[T any](ctx context.Context, engine Engine, sql string) ([]T, error) {
 	result, err := engine.Query(ctx, sql)
 	if err != nil {
@@ -32,7 +34,7 @@ func Read[T any](ctx context.Context, engine Engine, sql string) ([]T, error) {
 			if row[f.column] == nil {
 				continue
 			}
-			if err := setText(v.Field(f.field), *row[f.column]); err != nil {
+			if err := f.set(v.Field(f.field), *row[f.column]); err != nil {
 				return nil, fmt.Errorf("read column %s: %w", result.Columns[f.column], err)
 			}
 		}
@@ -40,7 +42,10 @@ func Read[T any](ctx context.Context, engine Engine, sql string) ([]T, error) {
 	return out, nil
 }
 
-type columnField struct{ column, field int }
+type columnField struct {
+	column, field int
+	set           func(v reflect.Value, text string) error
+}
 
 func columnsOf[T any](columns []string) ([]columnField, error) {
 	at := make(map[string]int, len(columns))
@@ -54,14 +59,22 @@ func columnsOf[T any](columns []string) ([]columnField, error) {
 		if name == "" {
 			continue
 		}
-		name, _, _ = strings.Cut(name, ",")
+		name, option, _ := strings.Cut(name, ",")
+		set := setText
+		if option == "json" {
+			set = setJSON
+		}
 		c, ok := at[name]
 		if !ok {
 			return nil, fault.New(fault.Invalid, "read rows: the query has no column %s", name)
 		}
-		out = append(out, columnField{c, i})
+		out = append(out, columnField{c, i, set})
 	}
 	return out, nil
+}
+
+func setJSON(v reflect.Value, text string) error {
+	return json.Unmarshal([]byte(text), v.Addr().Interface())
 }
 
 func setText(v reflect.Value, text string) error {
