@@ -32,7 +32,10 @@ func TuneOneSided(alpha float64, planned int64) Mixture { return Tune(2*alpha, p
 // Critical is how many standard errors wide, to each side, the confidence sequence of level alpha
 // is at n units: sqrt((q+1)/q (ln(q+1) - 2 ln alpha)) with q = n rho^2.
 func (m Mixture) Critical(n int64, alpha float64) float64 {
-	q := m.Rho2 * float64(n)
+	return mixtureCritical(m.Rho2*float64(n), alpha)
+}
+
+func mixtureCritical(q, alpha float64) float64 {
 	return math.Sqrt((q + 1) / q * (math.Log1p(q) - 2*math.Log(alpha)))
 }
 
