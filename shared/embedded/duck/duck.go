@@ -254,11 +254,11 @@ func (w *Warehouse) view(ctx context.Context, table lake.Table, source string) e
 	}
 	list := make([]string, len(columns))
 	for i, c := range columns {
-		value := c.Name
+		value := strconv.Quote(c.Name)
 		if source == "" {
 			value = "NULL"
 		}
-		list[i] = fmt.Sprintf("CAST(%s AS %s) AS %s", value, duckType(c.Type), c.Name)
+		list[i] = fmt.Sprintf("CAST(%s AS %s) AS %q", value, duckType(c.Type), c.Name)
 	}
 	query := fmt.Sprintf("CREATE OR REPLACE VIEW %s AS SELECT %s", table.Name, strings.Join(list, ", "))
 	if source == "" {
