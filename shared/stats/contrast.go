@@ -113,6 +113,7 @@ func (c Contrast) LiftSE() float64 {
 // Shape is the form of a confidence set on the line.
 type Shape uint8
 
+// The shapes a Fieller set takes.
 const (
 	Bounded    Shape = iota // [Low, High]
 	Complement              // everything but the open interval (Low, High)

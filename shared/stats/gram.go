@@ -12,6 +12,7 @@ import "math"
 // Status says whether a figure could be computed from the data at hand.
 type Status uint8
 
+// From computed to hopeless.
 const (
 	OK           Status = iota // computed
 	Insufficient               // more units will cure it
@@ -70,6 +71,7 @@ func (g Gram) Merge(h Gram) Gram {
 // Family says what an arm's estimate and its variance are.
 type Family uint8
 
+// The families of metrics.
 const (
 	Mean       Family = iota // mean of a value per unit
 	Proportion               // share of units whose value is 1, the others' being 0

@@ -8,8 +8,8 @@ type Guardrail struct {
 	IncreaseIsBad bool    // errors, latency, refunds
 }
 
-// Verdict is the anytime-valid evidence on a guardrail.
-type Verdict struct {
+// Evidence is the anytime-valid evidence on a guardrail.
+type Evidence struct {
 	LogENonInferior float64 // against "worse than the margin": large means safe
 	LogEViolated    float64 // against "no worse than the margin": large means harm
 	Status          Status
@@ -21,9 +21,9 @@ type Verdict struct {
 // a share of an estimated mean, counts. Guardrails need no share of alpha: shipping asks that all
 // of them pass (Schultzberg, Ankargren and Frånberg, arXiv 2402.11609). An arm without successes is
 // informative: see [Compare].
-func (g Guardrail) Test(c Contrast, m Mixture) Verdict {
+func (g Guardrail) Test(c Contrast, m Mixture) Evidence {
 	if c.Status != OK {
-		return Verdict{Status: c.Status, Reason: c.Reason}
+		return Evidence{Status: c.Status, Reason: c.Reason}
 	}
 	better := 1.0
 	if g.IncreaseIsBad {
@@ -33,7 +33,7 @@ func (g Guardrail) Test(c Contrast, m Mixture) Verdict {
 	keep := 1 - better*math.Copysign(g.Margin, c.Control)
 	slack := better * (c.Treatment - keep*c.Control)
 	se := math.Sqrt(c.VarTreatment + keep*keep*c.VarControl - 2*keep*c.Covariance)
-	return Verdict{
+	return Evidence{
 		LogENonInferior: m.LogEGreater(c.N, slack/se),
 		LogEViolated:    m.LogEGreater(c.N, -slack/se),
 	}

@@ -51,8 +51,8 @@ func (h Hybrid) P(n int64, z float64, end bool) float64 {
 }
 
 // The looks on which FinalZ counts the sequence's own rejections before the planned end: from 0.001
-// of the plan, evenly spaced in logarithm. More looks would lower FinalZ by less than 1e-3; fewer
-// only make the rule stricter.
+// of the plan, evenly spaced in logarithm. Fewer only make the rule stricter; four times as many would
+// lower FinalZ(.05, .01) by .003.
 const (
 	firstLook = 1e-3
 	looks     = 346

@@ -18,8 +18,8 @@ func upperQuantile(p float64) float64 { return -mathext.NormalQuantile(p) }
 func density(x float64) float64 { return math.Exp(-0.5*x*x - logSqrt2Pi) }
 
 // farTail is where asymptotic series take over from erfc: their truncation error there is below
-// 1e-16, and erfc is still far from underflow.
-const farTail = 20
+// 1e-15, and erfc is still far from underflow.
+const farTail = 15
 
 // logLowerTail is ln P(Z < x), also where the probability underflows (Abramowitz and Stegun
 // 26.2.12).

@@ -19,9 +19,9 @@ type Split struct {
 // (Cochran, Biometrics 10:417, 1954).
 const leastExpected = 5
 
-// TestSplit compares the units of each arm with the weights of the plan, on any scale. Arms of
+// CheckSplit compares the units of each arm with the weights of the plan, on any scale. Arms of
 // weight 0 take no degree of freedom, but units in one are proof of a broken split.
-func TestSplit(counts []int64, weights []float64) Split {
+func CheckSplit(counts []int64, weights []float64) Split {
 	total, sum, arms, leak := splitTotals(counts, weights)
 	switch {
 	case leak:

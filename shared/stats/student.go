@@ -23,38 +23,41 @@ func (c Contrast) WelchCritical(alpha float64) float64 {
 	return studentCritical(alpha, c.DF)
 }
 
-// largeDF is where the incomplete beta function of gonum (relative error 2e-10 at 1e6 degrees of
-// freedom) gives way to Hill's normal transformation, whose error falls as df^-3 or faster.
-const largeDF = 1e5
+// From these degrees of freedom on, and this far into the tail, Hill's normal transformation is
+// within 2e-11 of the incomplete beta function, thirty times as fast, and does not lose digits as
+// gonum's beta does (2e-10 at 1e6 degrees of freedom).
+const (
+	largeDF    = 100
+	largeDFEnd = 0.25 // of t^2/df
+)
 
 // studentTails is P(|T| > |t|).
 func studentTails(t, df float64) float64 {
 	y := t * t
-	if df > largeDF {
-		// Hill, Algorithm 395, CACM 13:617 (1970).
-		a := df - 0.5
-		b := 48 * a * a
-		y = a * math.Log1p(y/df)
-		y = (((((-0.4*y-3.3)*y-24)*y-85.5)/(0.8*y*y+100+b)+y+3)/b + 1) * math.Sqrt(y)
-		return 2 * upperTail(y)
+	if df < largeDF || y > largeDFEnd*df {
+		return mathext.RegIncBeta(df/2, 0.5, df/(df+y))
 	}
-	return mathext.RegIncBeta(df/2, 0.5, df/(df+y))
+	// Hill, Algorithm 395, CACM 13:617 (1970).
+	a := df - 0.5
+	b := 48 * a * a
+	y = a * math.Log1p(y/df)
+	return 2 * upperTail((((((-0.4*y-3.3)*y-24)*y-85.5)/(0.8*y*y+100+b)+y+3)/b+1)*math.Sqrt(y))
 }
 
 // studentCritical is the t with P(|T| > t) = p: Hill, Algorithm 396, CACM 13:619 (1970), polished
-// by Newton steps on the logarithm of the tail.
+// by Newton steps on ln P against ln t, which is nearly a line in the far tail.
 func studentCritical(p, df float64) float64 {
 	t := hillQuantile(p, df)
 	logConst := lgamma((df+1)/2) - lgamma(df/2) - 0.5*math.Log(df*math.Pi) + math.Ln2
 	for range 8 {
 		tails := studentTails(t, df)
 		twiceDensity := math.Exp(logConst - (df+1)/2*math.Log1p(t*t/df))
-		step := math.Log(tails/p) * tails / twiceDensity
+		step := math.Log(tails/p) * tails / (twiceDensity * t)
 		if !finite(step) {
 			return t
 		}
-		t += step
-		if math.Abs(step) < 1e-7*t { // Newton squares the error: the next would be below 1e-13
+		t *= math.Exp(step)
+		if math.Abs(step) < 1e-7 { // Newton squares the error: the next would be below 1e-13
 			return t
 		}
 	}

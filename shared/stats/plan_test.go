@@ -1,0 +1,94 @@
+package stats
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+func TestHolmMatchesReference(t *testing.T) {
+	type in struct{ P []float64 }
+	type out struct{ Holm []float64 }
+	for _, c := range golden[in, out](t, "multiplicity.json") {
+		if diff := cmp.Diff(c.Out.Holm, Holm(c.In.P), cmpopts.EquateApprox(1e-12, 0)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.ID, diff)
+		}
+	}
+}
+
+func TestHolm(t *testing.T) {
+	// statsmodels 0.13.5, multipletests(method="holm").
+	if diff := cmp.Diff([]float64{0.03, 0.06, 0.06, 0.02}, Holm([]float64{0.01, 0.04, 0.03, 0.005}), cmpopts.EquateApprox(1e-12, 0)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got := Holm(nil); len(got) != 0 {
+		t.Errorf("none: got %v", got)
+	}
+	rng := rand.New(rand.NewPCG(7, 8))
+	p := make([]float64, 12)
+	for i := range p {
+		p[i] = rng.Float64() / 10
+	}
+	want := Holm(p)
+	order := rng.Perm(len(p))
+	shuffled := make([]float64, len(p))
+	for i, j := range order {
+		shuffled[i] = p[j]
+	}
+	for i, got := range Holm(shuffled) {
+		if got != want[order[i]] {
+			t.Errorf("order of input changed an adjusted p: got %v, want %v", got, want[order[i]])
+		}
+	}
+}
+
+func TestPowerMatchesReference(t *testing.T) {
+	type in struct {
+		D, Alpha, Power, N1, P1, P2, Mean, Var float64
+		N                                      float64 `json:"n_per_arm"`
+		Ratio                                  float64 `json:"ratio_n2_n1"`
+		Alternative                            string
+	}
+	type out struct {
+		N1     float64
+		Z      float64 `json:"z_approx_d"`
+		PowerZ float64 `json:"power_z"`
+		Wald   float64 `json:"n_unpooled_wald"`
+		Simple float64 `json:"mde_absolute_simple"`
+	}
+	for _, c := range golden[in, out](t, "power_mde.json") {
+		t.Run(c.ID, func(t *testing.T) {
+			in := c.In
+			if in.Alternative == "larger" {
+				in.Alpha *= 2
+			}
+			switch c.Kind {
+			case "t_ind_n1": // by the noncentral t: about z^2/4 units more than the closed form
+				got := SampleSize(in.D, 1, 1, in.Ratio, in.Alpha, in.Power)
+				nearAbs(t, "units of control", got, c.Out.N1, 2.5+1e-9*c.Out.N1)
+			case "t_ind_mde":
+				near(t, "effect", DetectableEffect(math.Sqrt(2/in.N1), in.Alpha, in.Power), c.Out.Z, 1e-10)
+			case "t_ind_power":
+				near(t, "power", Power(in.D, math.Sqrt(2/in.N1), in.Alpha), c.Out.PowerZ, 1e-10)
+			case "two_prop_n":
+				got := SampleSize(in.P2-in.P1, in.P1*(1-in.P1), in.P2*(1-in.P2), 1, in.Alpha, in.Power)
+				near(t, "units", got, c.Out.Wald, 1e-10)
+			case "relative_mde_delta":
+				near(t, "effect", DetectableEffect(math.Sqrt(2*in.Var/in.N), in.Alpha, in.Power), c.Out.Simple, 1e-10)
+			default:
+				t.Fatalf("unknown kind %q", c.Kind)
+			}
+		})
+	}
+}
+
+func TestPlanningFiguresAgree(t *testing.T) {
+	// The textbook n = 16 sd^2 / effect^2 (Lehr 1992) for power .8 at .05 is 15.7.
+	n := SampleSize(1, 1, 1, 1, 0.05, 0.8)
+	near(t, "units", n, 15.697759, 1e-6)
+	near(t, "power at that size", Power(1, math.Sqrt(2/n), 0.05), 0.8, 1e-4)
+	near(t, "power without an effect", Power(0, 1, 0.05), 0.05, 1e-12)
+}
