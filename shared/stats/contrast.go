@@ -18,8 +18,8 @@ type Contrast struct {
 }
 
 // sparseCount is how many successes, and how many failures, a proportion needs before its own
-// p(1-p) is trusted: the usual n*p >= 10 rule for the normal approximation (Moore and McCabe,
-// Introduction to the Practice of Statistics, section 8.1).
+// p(1-p) is trusted: the usual rule n*p >= 10 and n*(1-p) >= 10 for the normal approximation. Without
+// it a 1% ramp of a rare event raises false alarms in 10% of runs (the simulation of the tests).
 const sparseCount = 10
 
 // Compare contrasts a treatment with its control.

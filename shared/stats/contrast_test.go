@@ -78,9 +78,9 @@ func TestRatioMatchesGrowthBook(t *testing.T) {
 	}
 }
 
-// The reference gives p = .0475 and .0920 by Wald's own variances where Fisher's exact test (sum of the hypergeometric
-// probabilities no larger than the observed) gives .1084 and .2044. With one success or failure Wald is wrong, and we
-// differ towards the exact test.
+// The reference gives p = .0475 and .0920 by Wald's own variances where Fisher's exact test (sum of
+// the hypergeometric probabilities no larger than the observed) gives .1084 and .2044. With one
+// success or failure Wald is wrong, and we differ towards the exact test.
 func TestSparseArmsBorrowVariance(t *testing.T) {
 	tests := []struct {
 		name               string

@@ -8,9 +8,9 @@ type Normal struct {
 	SD   float64
 }
 
-// DefaultPrior is N(0, 0.1^2) on the relative scale: most changes move a metric by less than 10%
-// either way, as the effects of past experiments at large do (Azevedo, Deng, Montiel Olea, Rao and
-// Weyl, "A/B Testing with Fat Tails", JPE 2020). Being proper, it shrinks early noise.
+// DefaultPrior is N(0, 0.1^2) on the relative scale, for metrics without a history of experiments:
+// two changes in three move a metric by less than 10%. It lies between the proper priors of peers
+// (0.3 in GrowthBook, 0.05 in Eppo) and, being proper, shrinks early noise.
 func DefaultPrior() Normal { return Normal{SD: 0.1} }
 
 // Update is the posterior after an estimate with a standard error, in the prior's unit; precisions

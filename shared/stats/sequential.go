@@ -48,7 +48,7 @@ func (m Mixture) LogE(n int64, z float64) float64 {
 
 // LogEGreater is the natural logarithm of the e-value against "the estimate's true value is at
 // most 0": the exact one-sided normal mixture of Howard, Ramdas, McAuliffe and Sekhon (Annals of
-// Statistics 49:1055, 2021, Proposition 6).
+// Statistics 49:1055, 2021).
 func (m Mixture) LogEGreater(n int64, z float64) float64 {
 	q := m.Rho2 * float64(n)
 	c := q / (q + 1)
