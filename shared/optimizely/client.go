@@ -91,11 +91,10 @@ func reason(change decide.Change, sent, needed []operation, refused error) error
 	switch {
 	case refused == nil:
 		return fault.New(fault.Conflict, "verify rule %q: the change was accepted and is gone again: see the flag's history, then decide again", change.Rule)
+	case !reflect.DeepEqual(sent, needed):
+		return fault.New(fault.Conflict, "change rule %q: somebody else changed it at the same time: decide again: %w", change.Rule, refused)
 	case fault.Is(refused, fault.Transient):
 		return nil
-	case fault.Is(refused, fault.Invalid) && !reflect.DeepEqual(sent, needed):
-		// The reference does not say how a test that does not hold is answered: 409, or 400 as any bad patch.
-		return fault.New(fault.Conflict, "change rule %q: somebody else changed it at the same time: decide again: %w", change.Rule, refused)
 	default:
 		return refused
 	}

@@ -105,16 +105,16 @@ type problem struct {
 	UUID    string `json:"uuid"` // what Optimizely's support asks for
 }
 
-// refused is a refusal's status and text, and how long to keep away.
-type refused struct {
+// refusedError is a refusal's status and text, and how long to keep away.
+type refusedError struct {
 	text  string
 	after time.Duration
 }
 
-func (r *refused) Error() string { return r.text }
+func (r *refusedError) Error() string { return r.text }
 
 func (c *Client) refusal(what string, answer *http.Response, content []byte) error {
-	why := &refused{text: answer.Status, after: c.retryAfter(answer.Header.Get("Retry-After"))}
+	why := &refusedError{text: answer.Status, after: c.retryAfter(answer.Header.Get("Retry-After"))}
 	var p problem
 	if json.Unmarshal(content, &p) == nil { // else a proxy's page, which says nothing the status does not
 		if text := cmp.Or(p.Detail, p.Message, p.Title); text != "" {
@@ -155,7 +155,7 @@ func (c *Client) retryAfter(header string) time.Duration {
 // failed itself when it is time to give up.
 func (c *Client) pause(ctx context.Context, failed error, attempt int) error {
 	after := firstPause << (attempt - 1)
-	if why, ok := errors.AsType[*refused](failed); ok && why.after > 0 {
+	if why, ok := errors.AsType[*refusedError](failed); ok && why.after > 0 {
 		after = why.after
 	}
 	if attempt >= maxAttempts || after > maxPause {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"verdict/shared/decide"
@@ -73,7 +74,7 @@ func (r rulesetRule) delivers(variant string) bool {
 }
 
 func (r ruleset) flag(key, environment string) feature.Flag {
-	f := feature.Flag{Key: key, Environment: environment, Revision: fmt.Sprint(r.Revision), Enabled: r.Enabled}
+	f := feature.Flag{Key: key, Environment: environment, Revision: strconv.FormatInt(r.Revision, 10), Enabled: r.Enabled}
 	for _, key := range r.Priorities {
 		rule := r.Rules[key]
 		if !rule.runs() {
@@ -152,7 +153,7 @@ func end(r ruleset, experiment rulesetRule, change decide.Change) ([]operation, 
 			Type: string(feature.Delivery), Enabled: true, Included: fullRange, Audience: audience(experiment.Audience),
 			Variations: only(change.Variant),
 		}},
-		operation{"add", pointer("rule_priorities", fmt.Sprint(first)), key},
+		operation{"add", pointer("rule_priorities", strconv.Itoa(first)), key},
 	), nil
 }
 
