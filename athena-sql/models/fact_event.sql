@@ -1,0 +1,36 @@
+-- grain: one row per event
+-- key: namespace, event_id
+-- late data: a day is rebuilt whole when a file arrives for it or for a day beside it. Copies of an
+--     event can fall on both sides of midnight, because each attempt corrects the clock anew: the
+--     copy that was received first counts, wherever it fell.
+-- owner: data platform
+with copies as (
+    select
+        *,
+        row_number() over (
+            partition by namespace, event_id
+            order by received_ts, event_ts
+        ) as copy
+    from ref('raw_event')
+)
+
+select
+    namespace,
+    event_id,
+    event_name,
+    schema_version,
+    anonymous_id,
+    user_id,
+    coalesce('u:' || user_id, 'a:' || anonymous_id) as entity_id,
+    session_id,
+    properties,
+    context,
+    consent,
+    seq,
+    cast(json_extract_scalar(properties, '$.value') as double) as value,
+    is_bot,
+    cast(from_iso8601_timestamp(event_ts) as timestamp(3)) as event_ts,
+    cast(from_iso8601_timestamp(received_ts) as timestamp(3)) as received_ts,
+    event_date
+from copies
+where copy = 1

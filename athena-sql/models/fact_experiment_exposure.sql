@@ -1,0 +1,50 @@
+-- grain: one row per experiment and unit
+-- key: experiment_id, unit_id
+-- late data: rebuilt whenever an event day, the identity map or the flags change
+-- owner: experimentation
+with exposure as (
+    select
+        json_extract_scalar(properties, '$.experiment_id') as experiment_id,
+        json_extract_scalar(properties, '$.variant') as variant,
+        entity_id,
+        event_ts
+    from ref('fact_event')
+    where event_name = 'experiment_exposed'
+        and entity_id is not null
+        and not is_bot
+),
+
+unit as (
+    select
+        x.experiment_id,
+        u.unit_id,
+        min(x.variant) as variant,
+        min(x.event_ts) as first_exposure_ts,
+        max(x.event_ts) as last_exposure_ts,
+        count(*) as exposures,
+        count(distinct x.variant) as variants
+    from exposure as x
+    join ref('dim_user') as u on u.entity_id = x.entity_id
+    group by x.experiment_id, u.unit_id
+)
+
+select
+    a.experiment_id,
+    a.unit_id,
+    a.variant,
+    f.flag_key,
+    f.revision as flag_revision,
+    a.exposures,
+    a.variants,
+    f.included * f.share as allocation,
+    a.variants > 1 as is_multi_variant,
+    a.first_exposure_ts,
+    a.last_exposure_ts,
+    cast(cast(a.first_exposure_ts as date) as varchar) as exposure_date
+from unit as a
+left join ref('dim_feature') as f
+    on f.rule_key = a.experiment_id
+    and f.variant = a.variant
+    and f.rule_kind = 'a/b'
+    and a.first_exposure_ts >= f.valid_from
+    and (f.valid_to is null or a.first_exposure_ts < f.valid_to)

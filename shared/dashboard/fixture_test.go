@@ -1,0 +1,285 @@
+package dashboard_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"verdict/events"
+	"verdict/shared/dashboard"
+	"verdict/shared/decide"
+	"verdict/shared/evaluate"
+	"verdict/shared/experiment"
+	"verdict/shared/fault"
+	"verdict/shared/lake"
+)
+
+const hostile = `<script>alert("x")</script>`
+
+// shelf is an engine with three tables in memory. It understands the dashboard's own questions:
+// which table, which experiment, and whether only the last day is asked for.
+type shelf struct {
+	results   []evaluate.Result
+	checks    []evaluate.Check
+	decisions []decide.Decision
+	failure   error // answers every query, when set
+}
+
+var _ lake.Engine = (*shelf)(nil)
+
+func (s *shelf) Unload(context.Context, string, string, []string) error {
+	return fault.New(fault.Invalid, "the dashboard only reads")
+}
+
+func (s *shelf) Query(_ context.Context, sql string) (lake.Result, error) {
+	if s.failure != nil {
+		return lake.Result{}, s.failure
+	}
+	switch {
+	case strings.Contains(sql, "FROM fact_experiment_results"):
+		return answer(sql, s.results)
+	case strings.Contains(sql, "FROM fact_experiment_check"):
+		return answer(sql, s.checks)
+	case strings.Contains(sql, "FROM fact_decision"):
+		return answer(sql, s.decisions)
+	}
+	return lake.Result{}, fault.New(fault.Invalid, "no such table in %s", sql)
+}
+
+func answer[T any](sql string, rows []T) (lake.Result, error) {
+	if len(rows) == 0 {
+		return lake.Result{}, fault.New(fault.Invalid, "Catalog Error: Table does not exist")
+	}
+	field := func(v reflect.Value, name string) string {
+		for i := range v.NumField() {
+			if v.Type().Field(i).Tag.Get("lake") == name {
+				return v.Field(i).String()
+			}
+		}
+		panic("no column " + name)
+	}
+	last := map[string]string{}
+	for _, row := range rows {
+		v := reflect.ValueOf(row)
+		id := field(v, "experiment_id")
+		last[id] = max(last[id], field(v, "as_of"))
+	}
+	var out lake.Result
+	for i := range reflect.TypeFor[T]().NumField() {
+		name, _, _ := strings.Cut(reflect.TypeFor[T]().Field(i).Tag.Get("lake"), ",")
+		out.Columns = append(out.Columns, name)
+	}
+	for _, row := range rows {
+		v := reflect.ValueOf(row)
+		id := field(v, "experiment_id")
+		if strings.Contains(sql, "WHERE experiment_id = ") && !strings.HasSuffix(sql, "= "+lake.Quote(id)) ||
+			strings.Contains(sql, "max(as_of)") && field(v, "as_of") != last[id] {
+			continue
+		}
+		texts := make([]*string, v.NumField())
+		for i := range v.NumField() {
+			texts[i] = text(v.Field(i).Interface())
+		}
+		out.Rows = append(out.Rows, texts)
+	}
+	return out, nil
+}
+
+func text(value any) *string {
+	var out string
+	switch x := value.(type) {
+	case time.Time:
+		if x.IsZero() {
+			return nil
+		}
+		out = x.Format(lake.TimeLayout)
+	case float64:
+		out = strconv.FormatFloat(x, 'g', -1, 64)
+	case []decide.Reason:
+		b, err := json.Marshal(x)
+		if err != nil {
+			panic(err)
+		}
+		out = string(b)
+	default:
+		out = fmt.Sprint(x)
+	}
+	return &out
+}
+
+func defined(t *testing.T) []*experiment.Experiment {
+	t.Helper()
+	all, err := experiment.Load(events.Files, "experiments", func(string) bool { return true })
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := *all[0]
+	next.ID, next.Name, next.Owner = "next_week", "Starts "+hostile, `"><img src=x onerror=alert(1)>`
+	next.Start = experiment.Date{Time: time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC)}
+	three := *all[1]
+	three.ID, three.Name = "three_arms", "Delivery promise, three arms"
+	three.Variants = []experiment.Variant{{Key: "control", Share: 0.4}, {Key: "next_day", Share: 0.3}, {Key: "same_day", Share: 0.3}}
+	three.Mode = experiment.Propose
+	return append(all, &next, &three)
+}
+
+func today() time.Time { return time.Date(2026, 1, 24, 9, 30, 0, 0, time.UTC) }
+
+// simulate fills the shelf with daily looks whose intervals shrink as units arrive.
+func simulate(all []*experiment.Experiment) *shelf {
+	s := &shelf{}
+	random := rand.New(rand.NewPCG(20260105, 1))
+	truth := map[string]float64{"one_page_checkout": 0.12, "urgency_banner": 0.03, "new_navigation": 0.005, "gift_wrap": 0.004, "cart_service_rewrite": 0.06, "three_arms": 0.09}
+	days := map[string]int{"one_page_checkout": 19, "urgency_banner": 9, "new_navigation": 19, "gift_wrap": 15, "cart_service_rewrite": 19, "three_arms": 18}
+	for _, e := range all {
+		for d := 1; d <= days[e.ID]; d++ {
+			asOf := e.Start.AddDate(0, 0, d).Format(time.DateOnly)
+			for i, m := range e.Metrics {
+				for j, v := range e.Variants[1:] {
+					s.results = append(s.results, look(e, m, v.Key, asOf, d, truth[e.ID]*(1-0.5*float64(j)), float64(i), random))
+				}
+			}
+			s.checks = append(s.checks, checks(e, asOf, d)...)
+		}
+	}
+	s.decisions = decisions(all)
+	return s
+}
+
+func look(e *experiment.Experiment, m experiment.Metric, variant, asOf string, d int, truth, kind float64, random *rand.Rand) evaluate.Result {
+	ready := max(0, d-3)
+	r := evaluate.Result{
+		ExperimentID: e.ID, Definition: e.Hash(), Metric: m.Name, Role: string(m.Role), Margin: m.Margin, Variant: variant, Control: e.Control,
+		Label: map[string]string{
+			"purchase_conversion_d3": "Purchase conversion, 3 days", "revenue_per_user_d3": "Revenue per user, 3 days",
+			"returned_d1_d4": "Came back, days 1 to 4", "average_order_value_d3": "Average order value, 3 days",
+		}[m.Name],
+		Format:    map[string]string{"purchase_conversion_d3": "percent", "revenue_per_user_d3": "currency", "returned_d1_d4": "percent", "average_order_value_d3": "currency"}[m.Name],
+		Direction: "increase", Status: "ok", AsOf: asOf, EvaluatedAt: today(),
+		UnitsControl: int64(1190*ready + 7), UnitsTreatment: int64(1203*ready + 11),
+	}
+	if ready == 0 {
+		r.Status, r.Reason = "insufficient", "No unit has a complete window yet."
+		return r
+	}
+	r.MeanControl = map[string]float64{"percent": 0.0873, "currency": 1234.5}[r.Format]
+	if e.ID == "urgency_banner" && m.Name == "returned_d1_d4" {
+		truth = -0.14
+	}
+	deviation := (0.022 + 0.006*kind) * math.Sqrt(14/float64(ready))
+	r.Lift = truth*(1-kind/8) + deviation*random.NormFloat64()*0.35
+	r.MeanTreatment = r.MeanControl * (1 + r.Lift)
+	r.Effect = r.MeanTreatment - r.MeanControl
+	r.FixedLiftLow, r.FixedLiftHigh = r.Lift-2.576*deviation, r.Lift+2.576*deviation
+	r.LiftLow, r.LiftHigh = r.Lift-3.7*deviation, r.Lift+3.9*deviation
+	if ready == 1 {
+		r.LiftLow, r.LiftHigh = math.Inf(-1), math.Inf(1)
+	}
+	if ready == 2 {
+		r.LiftHigh = math.Inf(1)
+	}
+	r.EffectLow, r.EffectHigh = r.LiftLow*r.MeanControl, r.LiftHigh*r.MeanControl
+	z := r.Lift / deviation
+	r.AnytimeP = min(1, 4*math.Exp(-z*z/2))
+	r.ChanceToBeat = 0.5 * math.Erfc(-z/math.Sqrt2)
+	r.ExpectedLoss = deviation * math.Exp(-z*z/2-max(0, z)) / 2.5
+	switch {
+	case r.LiftLow > 0:
+		r.Significance = "better"
+	case r.LiftHigh < 0:
+		r.Significance = "worse"
+	}
+	if m.Role == experiment.Guardrail {
+		r.Guardrail = "undetermined"
+		if r.LiftLow > -m.Margin {
+			r.Guardrail = "non_inferior"
+		}
+		if r.LiftHigh < -m.Margin {
+			r.Guardrail = "violated"
+		}
+	}
+	return r
+}
+
+func checks(e *experiment.Experiment, asOf string, d int) []evaluate.Check {
+	srm := evaluate.Check{ExperimentID: e.ID, Name: "srm", Status: "pass", Value: 0.4213, Threshold: 0.001, AsOf: asOf, Detail: "The arms have 24,310 and 24,188 units; the shares promise half each."}
+	crossed := evaluate.Check{ExperimentID: e.ID, Name: "multiple_exposure", Status: "pass", Value: 0.0007, Threshold: 0.01, AsOf: asOf, Detail: "34 of 48,498 units saw more than one variant."}
+	if d < 2 {
+		srm.Status, srm.Detail = "insufficient", "Too few units yet."
+	}
+	if e.ID == "cart_service_rewrite" && d > 6 {
+		srm.Status, srm.Value, srm.Detail = "fail", 3.1e-11, "The arms have 24,310 and 22,802 units; the shares promise half each. Chance alone does that less than once in a billion."
+	}
+	return []evaluate.Check{srm, crossed}
+}
+
+func decisions(all []*experiment.Experiment) []decide.Decision {
+	find := func(id string) *experiment.Experiment {
+		return all[slices.IndexFunc(all, func(e *experiment.Experiment) bool { return e.ID == id })]
+	}
+	var out []decide.Decision
+	add := func(id string, day int, verdict decide.Verdict, headline string, reasons ...string) *decide.Decision {
+		e := find(id)
+		at := e.Start.AddDate(0, 0, day)
+		d := decide.Decision{
+			ID: fmt.Sprintf("%s-%s-%s", id, at.Format(time.DateOnly), verdict), ExperimentID: id, Definition: e.Hash(), AsOf: at.Format(time.DateOnly),
+			Verdict: verdict, Headline: headline, Flag: e.Flag, Mode: string(e.Mode), DecidedAt: at.Add(4*time.Hour + 3*time.Minute),
+		}
+		for i, r := range reasons {
+			d.Reasons = append(d.Reasons, decide.Reason{Code: "reason_" + strconv.Itoa(i), Text: r})
+		}
+		out = append(out, d)
+		return &out[len(out)-1]
+	}
+	for _, id := range []string{"one_page_checkout", "urgency_banner", "new_navigation", "gift_wrap", "cart_service_rewrite", "three_arms"} {
+		add(id, 1, decide.Running, "Too early to tell.", "No goal metric is significantly better yet.", "Day 1 of 21; no ship before day 14.")
+	}
+	d := add("one_page_checkout", 14, decide.Ship, "Purchase conversion, 3 days is 11.8% better, and every guardrail holds.",
+		"Purchase conversion, 3 days: +11.8%, anytime-valid interval [+1.6%, +22.3%].", "Revenue per user, 3 days: shown not to be worse by 10%.",
+		"Came back, days 1 to 4: shown not to be worse by 5%.", "Sample ratio and multiple exposure are in order.")
+	d.Variant, d.Action, d.AppliedAt, d.Revision = "treatment", decide.Conclude, d.DecidedAt.Add(2*time.Second), "18"
+	d.Change = `[{"op":"test","path":"/environments/production/rules/one_page_checkout/type","value":"a/b"},{"op":"replace","path":"/environments/production/rules/one_page_checkout","value":{"type":"targeted_delivery","variations":[{"key":"treatment","percentage_included":10000}]}}]`
+	d = add("urgency_banner", 9, decide.RollBack, "Came back, days 1 to 4 is worse than its margin of 5% tolerates.", "Came back, days 1 to 4: −14.2%, anytime-valid interval [−22.0%, −5.9%] lies beyond −5%. "+hostile)
+	d.Variant, d.Action, d.AppliedAt, d.Revision, d.Change = "control", decide.Rollback, d.DecidedAt.Add(time.Second), "12", hostile
+	add("cart_service_rewrite", 7, decide.Blocked, "The arms do not have the sizes they should: nobody should read the effects.", "Sample ratio mismatch: p < 0.0001 is below 0.001.")
+	d = add("three_arms", 18, decide.Ship, "Purchase conversion, 3 days is 9% better with next_day.", "Purchase conversion, 3 days of next_day: significantly better.")
+	d.Variant, d.Action = "next_day", decide.Conclude
+	return out
+}
+
+func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+func handler(t *testing.T, s *shelf) http.Handler {
+	t.Helper()
+	return dashboard.New(s, defined(t), today, quiet(), "bin/verdict evaluate")
+}
+
+// TestServe shows the fixture to a browser: DASHBOARD_ADDRESS=127.0.0.1:8099 go test -run TestServe.
+func TestServe(t *testing.T) {
+	address := os.Getenv("DASHBOARD_ADDRESS")
+	if address == "" {
+		t.Skip("for people: set DASHBOARD_ADDRESS to look at the fixture")
+	}
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", handler(t, simulate(defined(t))))
+	mux.Handle("/empty/", http.StripPrefix("/empty", handler(t, &shelf{})))
+	mux.Handle("/busy/", http.StripPrefix("/busy", handler(t, &shelf{failure: fault.New(fault.Transient, "throttled")})))
+	t.Fatal(http.Serve(listener, mux)) //nolint:gosec // a fixture on loopback
+}

@@ -1,0 +1,113 @@
+package dashboard
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"verdict/shared/decide"
+	"verdict/shared/evaluate"
+	"verdict/shared/experiment"
+	"verdict/shared/fault"
+	"verdict/shared/lake"
+)
+
+// The tables the dashboard reads.
+const (
+	resultTable   = "fact_experiment_results"
+	checkTable    = "fact_experiment_check"
+	decisionTable = "fact_decision"
+)
+
+// found is what the lake knows about some experiments.
+type found struct {
+	results   []evaluate.Result
+	checks    []evaluate.Check
+	decisions []decide.Decision
+	missing   []string // tables nobody has published yet
+}
+
+// latest reads what is known now about every experiment, and all decisions: few, and the last one
+// of each experiment is its verdict.
+func (s *server) latest(ctx context.Context) (found, error) {
+	last := func(table string) string {
+		return "SELECT r.* FROM " + table + " r JOIN (SELECT experiment_id, max(as_of) AS as_of FROM " + table +
+			" GROUP BY experiment_id) l ON r.experiment_id = l.experiment_id AND r.as_of = l.as_of"
+	}
+	return s.read(ctx, last(resultTable), last(checkTable), "SELECT * FROM "+decisionTable)
+}
+
+// history reads all that was ever known about one experiment.
+func (s *server) history(ctx context.Context, id string) (found, error) {
+	where := " WHERE experiment_id = " + lake.Quote(id)
+	return s.read(ctx, "SELECT * FROM "+resultTable+where, "SELECT * FROM "+checkTable+where, "SELECT * FROM "+decisionTable+where)
+}
+
+// read runs the three queries at once: on Athena each takes about a second, whatever its size.
+func (s *server) read(ctx context.Context, results, checks, decisions string) (found, error) {
+	var f found
+	var errs [3]error
+	var work sync.WaitGroup
+	work.Go(func() { f.results, errs[0] = lake.Read[evaluate.Result](ctx, s.engine, results) })
+	work.Go(func() { f.checks, errs[1] = lake.Read[evaluate.Check](ctx, s.engine, checks) })
+	work.Go(func() { f.decisions, errs[2] = lake.Read[decide.Decision](ctx, s.engine, decisions) })
+	work.Wait()
+	for i, table := range []string{resultTable, checkTable, decisionTable} {
+		if unpublished(errs[i]) {
+			f.missing = append(f.missing, table)
+			errs[i] = nil
+		}
+	}
+	return f, errors.Join(errs[:]...)
+}
+
+// unpublished tells whether a query failed because its table is not there yet: both engines call
+// it invalid SQL, in words of their own that share these three.
+func unpublished(err error) bool {
+	return fault.Is(err, fault.NotFound) ||
+		fault.Is(err, fault.Invalid) && strings.Contains(err.Error(), "does not exist")
+}
+
+// report picks what belongs to one experiment, in the order in which people read it.
+func (f found) report(e *experiment.Experiment, today time.Time) *Report {
+	r := &Report{Experiment: e, today: today}
+	for _, x := range f.results {
+		if x.ExperimentID == e.ID {
+			r.Results = append(r.Results, x)
+		}
+	}
+	for _, x := range f.checks {
+		if x.ExperimentID == e.ID {
+			r.Checks = append(r.Checks, x)
+		}
+	}
+	for _, x := range f.decisions {
+		if x.ExperimentID == e.ID {
+			r.Decisions = append(r.Decisions, x)
+		}
+	}
+	slices.SortFunc(r.Results, func(a, b evaluate.Result) int {
+		return cmp.Or(strings.Compare(a.AsOf, b.AsOf), cmp.Compare(place(e, a.Metric), place(e, b.Metric)), strings.Compare(a.Variant, b.Variant))
+	})
+	slices.SortFunc(r.Checks, func(a, b evaluate.Check) int {
+		return cmp.Or(strings.Compare(a.AsOf, b.AsOf), -strings.Compare(a.Name, b.Name)) // srm first
+	})
+	slices.SortFunc(r.Decisions, func(a, b decide.Decision) int {
+		return cmp.Or(strings.Compare(a.AsOf, b.AsOf), a.DecidedAt.Compare(b.DecidedAt))
+	})
+	return r
+}
+
+// place orders metrics by role, then as the definition lists them; unknown ones come last.
+func place(e *experiment.Experiment, metric string) int {
+	for i, m := range e.Metrics {
+		if m.Name == metric {
+			return slices.Index([]experiment.Role{experiment.Goal, experiment.Guardrail, experiment.Secondary}, m.Role)*len(e.Metrics) + i
+		}
+	}
+	return 3 * len(e.Metrics)
+}

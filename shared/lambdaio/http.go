@@ -1,0 +1,100 @@
+// Package lambdaio turns Lambda's envelopes into plain handlers, so that what runs in AWS and what
+// runs on one machine is the same code.
+package lambdaio
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/aws/aws-lambda-go/events"
+)
+
+// HTTP adapts a handler to API Gateway's payload format 2.0.
+func HTTP(handler http.Handler) func(context.Context, events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
+	return func(ctx context.Context, in events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
+		r, err := request(ctx, in)
+		if err != nil {
+			return events.APIGatewayV2HTTPResponse{}, err
+		}
+		w := &recorder{header: http.Header{}, status: http.StatusOK}
+		handler.ServeHTTP(w, r)
+		return w.response(), nil
+	}
+}
+
+func request(ctx context.Context, in events.APIGatewayV2HTTPRequest) (*http.Request, error) {
+	body := []byte(in.Body)
+	if in.IsBase64Encoded {
+		decoded, err := base64.StdEncoding.DecodeString(in.Body)
+		if err != nil {
+			return nil, fmt.Errorf("decode body: %w", err)
+		}
+		body = decoded
+	}
+	target := in.RawPath
+	if target == "" {
+		target = "/"
+	}
+	if in.RawQueryString != "" {
+		target += "?" + in.RawQueryString
+	}
+	r, err := http.NewRequestWithContext(ctx, in.RequestContext.HTTP.Method, target, bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("read request: %w", err)
+	}
+	for name, value := range in.Headers {
+		r.Header.Set(name, value)
+	}
+	if len(in.Cookies) > 0 {
+		r.Header.Set("Cookie", strings.Join(in.Cookies, "; "))
+	}
+	r.Host = in.RequestContext.DomainName
+	r.RemoteAddr = in.RequestContext.HTTP.SourceIP
+	r.RequestURI = target
+	return r, nil
+}
+
+type recorder struct {
+	header http.Header
+	body   bytes.Buffer
+	status int
+	wrote  bool
+}
+
+func (w *recorder) Header() http.Header { return w.header }
+
+func (w *recorder) WriteHeader(status int) {
+	if !w.wrote {
+		w.status, w.wrote = status, true
+	}
+}
+
+func (w *recorder) Write(b []byte) (int, error) {
+	w.wrote = true
+	return w.body.Write(b)
+}
+
+func (w *recorder) response() events.APIGatewayV2HTTPResponse {
+	out := events.APIGatewayV2HTTPResponse{StatusCode: w.status, Headers: make(map[string]string, len(w.header))}
+	for name, values := range w.header {
+		if name == "Set-Cookie" {
+			out.Cookies = values // a header of its own each: commas may stand inside
+			continue
+		}
+		out.Headers[name] = strings.Join(values, ",")
+	}
+	if body := w.body.Bytes(); utf8.Valid(body) {
+		out.Body = string(body)
+	} else {
+		out.Body, out.IsBase64Encoded = base64.StdEncoding.EncodeToString(body), true
+	}
+	return out
+}
+
+var _ io.Writer = (*recorder)(nil)
