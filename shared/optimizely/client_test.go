@@ -408,3 +408,21 @@ func TestAnswersThatAreNoRuleset(t *testing.T) {
 		t.Errorf("error = %v, want advice about the base URL", err)
 	}
 }
+
+func TestRollbackOfADeliveryStopsAtDrift(t *testing.T) {
+	r := newRig(t, checkout())
+	if _, err := r.client.Apply(t.Context(), conclude); err != nil {
+		t.Fatal(err)
+	}
+	r.wire.beforeWrite = func() {
+		r.patch(t, "checkout", `[{"op": "replace", "path": "/rules/one_page_delivery/percentage_included", "value": 5000}]`)
+	}
+	rollback := decide.Change{DecisionID: "d2", Flag: "checkout", Rule: "one_page", Action: decide.Rollback, Variant: "control"}
+	if _, err := r.client.Apply(t.Context(), rollback); !fault.Is(err, fault.Conflict) {
+		t.Errorf("error = %v, want a conflict", err)
+	}
+	f, err := r.client.Flag(t.Context(), "checkout")
+	if err != nil || f.Rules[0].Included != 0.5 || f.Rules[0].Variants[0].Key != "treatment" {
+		t.Errorf("flag = %+v, %v, want the other's change alone", f, err)
+	}
+}

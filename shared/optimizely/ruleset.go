@@ -70,7 +70,7 @@ func (r rulesetRule) runs() bool {
 }
 
 func (r rulesetRule) delivers(variant string) bool {
-	return r.Included == fullRange && len(r.Variations) == 1 && r.Variations[variant].Included == fullRange
+	return r.Included == fullRange && r.Variations[variant].Included == fullRange
 }
 
 func (r ruleset) flag(key, environment string) feature.Flag {

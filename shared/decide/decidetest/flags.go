@@ -152,6 +152,15 @@ func FlagsSuite(t *testing.T, newPlatform func(*testing.T, feature.Flag) Platfor
 		mustApply(t, p, conclude)
 		delivered(t, p, conclude.Variant)
 	})
+	t.Run("never overwrites it in a second try either", func(t *testing.T) {
+		p := fresh(t)
+		p.BeforeWrite(func() {
+			p.SetIncluded(t, flagKey, ruleKey, 0.1)
+			p.Fail(Fault{true, Busy})
+		})
+		refused(t, p, conclude, fault.Conflict)
+		changes(t, p, 1) // theirs
+	})
 	t.Run("two of the same change at once are one", func(t *testing.T) {
 		p := fresh(t)
 		p.BeforeWrite(func() { mustApply(t, p, conclude) })
@@ -215,10 +224,14 @@ func faults(t *testing.T, fresh func(*testing.T) Platform, c decide.Change) {
 			p.Fail(f)
 			whole(t, p, c)
 		})
-		t.Run(fmt.Sprintf("gives up on a %s that stays %s, and is whole", what, f.Kind), func(t *testing.T) {
+		t.Run(fmt.Sprintf("is whole although a %s stays %s", what, f.Kind), func(t *testing.T) {
 			p := fresh(t)
 			for range more {
 				p.Fail(f)
+			}
+			if f.Kind != Lost && f.Kind != Error {
+				refused(t, p, c, fault.Transient) // at some point it gives up
+				changes(t, p, 0)
 			}
 			whole(t, p, c)
 		})
