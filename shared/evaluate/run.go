@@ -1,0 +1,127 @@
+package evaluate
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"verdict/shared/experiment"
+	"verdict/shared/fault"
+	"verdict/shared/lake"
+	"verdict/shared/measure"
+	"verdict/shared/metric"
+	"verdict/shared/stats"
+	"verdict/shared/table"
+)
+
+// Evaluator publishes fact_experiment_results and fact_experiment_check.
+type Evaluator struct {
+	Objects lake.Objects
+	Engine  lake.Engine
+	Catalog lake.Catalog
+	NewRun  func() string
+
+	rules map[string]stats.Hybrid // by definition: planning one takes a while
+}
+
+// Run evaluates what was measured as of a day, for the experiments that have started by then.
+// Running it again for the same day replaces that day's rows.
+func (v *Evaluator) Run(ctx context.Context, experiments []*experiment.Experiment, metrics []metric.Metric, asOf time.Time) ([]Result, []Check, error) {
+	day := asOf.UTC().Format(time.DateOnly)
+	statistics, err := lake.Read[measure.Statistic](ctx, v.Engine, "select * from fact_experiment_statistic where as_of = "+lake.Quote(day))
+	if err != nil {
+		return nil, nil, fmt.Errorf("read statistics: %w", err)
+	}
+	traffic, err := lake.Read[measure.Exposure](ctx, v.Engine, "select * from fact_experiment_traffic where as_of = "+lake.Quote(day))
+	if err != nil {
+		return nil, nil, fmt.Errorf("read traffic: %w", err)
+	}
+	earlier, err := v.earlier(ctx, day)
+	if err != nil {
+		return nil, nil, err
+	}
+	var results []Result
+	var checks []Check
+	for _, e := range experiments {
+		if !asOf.After(e.Start.Time) {
+			continue
+		}
+		used, err := measure.Select(e, metrics)
+		if err != nil {
+			return nil, nil, fmt.Errorf("evaluate %s: %w", e.ID, err)
+		}
+		in := Input{Experiment: e, Metrics: used, AsOf: asOf.UTC(), Rule: v.rule(e), LeastP: map[[2]string]float64{}}
+		if in.AsOf.After(e.End()) {
+			in.AsOf = e.End() // the planned end is one look, whenever it is taken
+		}
+		for _, s := range statistics {
+			if s.ExperimentID == e.ID {
+				in.Statistics = append(in.Statistics, s)
+			}
+		}
+		for _, t := range traffic {
+			if t.ExperimentID == e.ID {
+				in.Traffic = append(in.Traffic, t)
+			}
+		}
+		for _, p := range earlier {
+			if p.ExperimentID == e.ID && p.Definition == e.Hash() {
+				in.LeastP[[2]string{p.Metric, p.Variant}] = p.AnytimeP
+			}
+		}
+		r, c := Evaluate(in)
+		results, checks = append(results, r...), append(checks, c...)
+	}
+	for i := range results {
+		results[i].AsOf = day
+	}
+	for i := range checks {
+		checks[i].AsOf = day
+	}
+	return results, checks, v.publish(ctx, day, results, checks)
+}
+
+func (v *Evaluator) rule(e *experiment.Experiment) stats.Hybrid {
+	if v.rules == nil {
+		v.rules = map[string]stats.Hybrid{}
+	}
+	rule, ok := v.rules[e.Hash()]
+	if !ok {
+		rule = Rule(e)
+		v.rules[e.Hash()] = rule
+	}
+	return rule
+}
+
+type leastP struct {
+	ExperimentID string  `lake:"experiment_id"`
+	Definition   string  `lake:"definition"`
+	Metric       string  `lake:"metric"`
+	Variant      string  `lake:"variant"`
+	AnytimeP     float64 `lake:"anytime_p"`
+}
+
+func (v *Evaluator) earlier(ctx context.Context, day string) ([]leastP, error) {
+	if _, err := v.Catalog.Table(ctx, "fact_experiment_results"); fault.Is(err, fault.NotFound) {
+		return nil, nil
+	}
+	rows, err := lake.Read[leastP](ctx, v.Engine, `select experiment_id, definition, metric, variant, min(anytime_p) as anytime_p
+from fact_experiment_results
+where as_of < `+lake.Quote(day)+`
+group by experiment_id, definition, metric, variant`)
+	if err != nil {
+		return nil, fmt.Errorf("read earlier results: %w", err)
+	}
+	return rows, nil
+}
+
+func (v *Evaluator) publish(ctx context.Context, day string, results []Result, checks []Check) error {
+	run := v.NewRun()
+	place := func(name string) table.Place {
+		return table.Place{Table: name, Run: run, PartitionBy: []string{"as_of"}, Values: []string{day}}
+	}
+	if err := table.Write(ctx, v.Objects, v.Catalog, place("fact_experiment_results"), results); err != nil {
+		return err
+	}
+	return table.Write(ctx, v.Objects, v.Catalog, place("fact_experiment_check"), checks)
+}
