@@ -137,7 +137,7 @@ func (s scale) draw(r evaluate.Result, width, height float64) *bar {
 
 // Sizes of the drawings in CSS pixels.
 const (
-	forestWidth, forestHeight = 300, 46
+	forestWidth, forestHeight = 250, 46
 	miniWidth, miniHeight     = 150, 22
 )
 

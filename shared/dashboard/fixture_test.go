@@ -2,7 +2,6 @@ package dashboard_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,113 +10,69 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"reflect"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
 	"verdict/events"
 	"verdict/shared/dashboard"
 	"verdict/shared/decide"
+	"verdict/shared/embedded/directory"
+	"verdict/shared/embedded/duck"
 	"verdict/shared/evaluate"
 	"verdict/shared/experiment"
 	"verdict/shared/fault"
 	"verdict/shared/lake"
+	"verdict/shared/table"
 )
 
 const hostile = `<script>alert("x")</script>`
 
-// shelf is an engine with three tables in memory. It understands the dashboard's own questions:
-// which table, which experiment, and whether only the last day is asked for.
-type shelf struct {
+// rows are what the evaluation and the decisions of a fixture wrote.
+type rows struct {
 	results   []evaluate.Result
 	checks    []evaluate.Check
 	decisions []decide.Decision
-	failure   error // answers every query, when set
 }
 
-var _ lake.Engine = (*shelf)(nil)
-
-func (s *shelf) Unload(context.Context, string, string, []string) error {
-	return fault.New(fault.Invalid, "the dashboard only reads")
+// publish writes the rows as the product does and returns the warehouse that reads them.
+func publish(t *testing.T, r rows) lake.Engine {
+	t.Helper()
+	store := &directory.Store{Root: t.TempDir()}
+	warehouse, err := duck.Open(t.Context(), store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { warehouse.Close() })
+	write(t, store, warehouse, "fact_experiment_results", r.results, func(x evaluate.Result) string { return x.AsOf })
+	write(t, store, warehouse, "fact_experiment_check", r.checks, func(x evaluate.Check) string { return x.AsOf })
+	write(t, store, warehouse, "fact_decision", r.decisions, func(x decide.Decision) string { return x.AsOf })
+	return warehouse
 }
 
-func (s *shelf) Query(_ context.Context, sql string) (lake.Result, error) {
-	if s.failure != nil {
-		return lake.Result{}, s.failure
+func write[T any](t *testing.T, objects lake.Objects, catalog lake.Catalog, name string, all []T, asOf func(T) string) {
+	t.Helper()
+	days := map[string][]T{}
+	for _, row := range all {
+		days[asOf(row)] = append(days[asOf(row)], row)
 	}
-	switch {
-	case strings.Contains(sql, "FROM fact_experiment_results"):
-		return answer(sql, s.results)
-	case strings.Contains(sql, "FROM fact_experiment_check"):
-		return answer(sql, s.checks)
-	case strings.Contains(sql, "FROM fact_decision"):
-		return answer(sql, s.decisions)
+	for day, some := range days {
+		to := table.Place{Table: name, Run: "fixture", PartitionBy: []string{"as_of"}, Values: []string{day}}
+		if err := table.Write(t.Context(), objects, catalog, to, some); err != nil {
+			t.Fatal(err)
+		}
 	}
-	return lake.Result{}, fault.New(fault.Invalid, "no such table in %s", sql)
 }
 
-func answer[T any](sql string, rows []T) (lake.Result, error) {
-	if len(rows) == 0 {
-		return lake.Result{}, fault.New(fault.Invalid, "Catalog Error: Table does not exist")
-	}
-	field := func(v reflect.Value, name string) string {
-		for i := range v.NumField() {
-			if v.Type().Field(i).Tag.Get("lake") == name {
-				return v.Field(i).String()
-			}
-		}
-		panic("no column " + name)
-	}
-	last := map[string]string{}
-	for _, row := range rows {
-		v := reflect.ValueOf(row)
-		id := field(v, "experiment_id")
-		last[id] = max(last[id], field(v, "as_of"))
-	}
-	var out lake.Result
-	for i := range reflect.TypeFor[T]().NumField() {
-		name, _, _ := strings.Cut(reflect.TypeFor[T]().Field(i).Tag.Get("lake"), ",")
-		out.Columns = append(out.Columns, name)
-	}
-	for _, row := range rows {
-		v := reflect.ValueOf(row)
-		id := field(v, "experiment_id")
-		if strings.Contains(sql, "WHERE experiment_id = ") && !strings.HasSuffix(sql, "= "+lake.Quote(id)) ||
-			strings.Contains(sql, "max(as_of)") && field(v, "as_of") != last[id] {
-			continue
-		}
-		texts := make([]*string, v.NumField())
-		for i := range v.NumField() {
-			texts[i] = text(v.Field(i).Interface())
-		}
-		out.Rows = append(out.Rows, texts)
-	}
-	return out, nil
-}
+// broken is an engine that fails in one way.
+type broken struct{ err error }
 
-func text(value any) *string {
-	var out string
-	switch x := value.(type) {
-	case time.Time:
-		if x.IsZero() {
-			return nil
-		}
-		out = x.Format(lake.TimeLayout)
-	case float64:
-		out = strconv.FormatFloat(x, 'g', -1, 64)
-	case []decide.Reason:
-		b, err := json.Marshal(x)
-		if err != nil {
-			panic(err)
-		}
-		out = string(b)
-	default:
-		out = fmt.Sprint(x)
-	}
-	return &out
+var _ lake.Engine = broken{}
+
+func (b broken) Query(context.Context, string) (lake.Result, error) { return lake.Result{}, b.err }
+func (b broken) Unload(context.Context, string, string, []string) error {
+	return b.err
 }
 
 func defined(t *testing.T) []*experiment.Experiment {
@@ -138,9 +93,9 @@ func defined(t *testing.T) []*experiment.Experiment {
 
 func today() time.Time { return time.Date(2026, 1, 24, 9, 30, 0, 0, time.UTC) }
 
-// simulate fills the shelf with daily looks whose intervals shrink as units arrive.
-func simulate(all []*experiment.Experiment) *shelf {
-	s := &shelf{}
+// simulate makes daily looks whose intervals shrink as units arrive.
+func simulate(all []*experiment.Experiment) rows {
+	var s rows
 	random := rand.New(rand.NewPCG(20260105, 1))
 	truth := map[string]float64{"one_page_checkout": 0.12, "urgency_banner": 0.03, "new_navigation": 0.005, "gift_wrap": 0.004, "cart_service_rewrite": 0.06, "three_arms": 0.09}
 	days := map[string]int{"one_page_checkout": 19, "urgency_banner": 9, "new_navigation": 19, "gift_wrap": 15, "cart_service_rewrite": 19, "three_arms": 18}
@@ -171,13 +126,13 @@ func look(e *experiment.Experiment, m experiment.Metric, variant, asOf string, d
 		Direction: "increase", Status: "ok", AsOf: asOf, EvaluatedAt: today(),
 		UnitsControl: int64(1190*ready + 7), UnitsTreatment: int64(1203*ready + 11),
 	}
-	if ready == 0 {
+	if ready == 0 || e.ID == "new_navigation" && m.Name == "average_order_value_d3" {
 		r.Status, r.Reason = "insufficient", "No unit has a complete window yet."
 		return r
 	}
 	r.MeanControl = map[string]float64{"percent": 0.0873, "currency": 1234.5}[r.Format]
 	if e.ID == "urgency_banner" && m.Name == "returned_d1_d4" {
-		truth = -0.14
+		truth = -0.4
 	}
 	deviation := (0.022 + 0.006*kind) * math.Sqrt(14/float64(ready))
 	r.Lift = truth*(1-kind/8) + deviation*random.NormFloat64()*0.35
@@ -188,7 +143,7 @@ func look(e *experiment.Experiment, m experiment.Metric, variant, asOf string, d
 	if ready == 1 {
 		r.LiftLow, r.LiftHigh = math.Inf(-1), math.Inf(1)
 	}
-	if ready == 2 {
+	if ready == 2 || e.ID == "new_navigation" && m.Name == "returned_d1_d4" {
 		r.LiftHigh = math.Inf(1)
 	}
 	r.EffectLow, r.EffectHigh = r.LiftLow*r.MeanControl, r.LiftHigh*r.MeanControl
@@ -262,9 +217,9 @@ func decisions(all []*experiment.Experiment) []decide.Decision {
 
 func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
-func handler(t *testing.T, s *shelf) http.Handler {
+func handler(t *testing.T, engine lake.Engine) http.Handler {
 	t.Helper()
-	return dashboard.New(s, defined(t), today, quiet(), "bin/verdict evaluate")
+	return dashboard.New(engine, defined(t), today, quiet(), "bin/verdict evaluate")
 }
 
 // TestServe shows the fixture to a browser: DASHBOARD_ADDRESS=127.0.0.1:8099 go test -run TestServe.
@@ -278,8 +233,8 @@ func TestServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/", handler(t, simulate(defined(t))))
-	mux.Handle("/empty/", http.StripPrefix("/empty", handler(t, &shelf{})))
-	mux.Handle("/busy/", http.StripPrefix("/busy", handler(t, &shelf{failure: fault.New(fault.Transient, "throttled")})))
+	mux.Handle("/", handler(t, publish(t, simulate(defined(t)))))
+	mux.Handle("/empty/", http.StripPrefix("/empty", handler(t, publish(t, rows{}))))
+	mux.Handle("/busy/", http.StripPrefix("/busy", handler(t, broken{fault.New(fault.Transient, "throttled")})))
 	t.Fatal(http.Serve(listener, mux)) //nolint:gosec // a fixture on loopback
 }

@@ -81,8 +81,11 @@ func interval(low, high float64) string {
 
 // probability writes a p-value; one too small to matter is an upper bound.
 func probability(p float64) string {
-	if p < 0.0001 {
+	switch {
+	case p < 0.0001:
 		return "< 0.0001"
+	case p > 0.99995:
+		return "1"
 	}
 	return fixed(p, 4)
 }

@@ -54,6 +54,17 @@ func (r *Report) Goals() []evaluate.Result {
 	return slices.DeleteFunc(slices.Clone(r.Latest()), func(x evaluate.Result) bool { return x.Role != string(experiment.Goal) })
 }
 
+// Absent returns the metrics of the definition that the latest look says nothing about.
+func (r *Report) Absent() []string {
+	var out []string
+	for _, m := range r.Experiment.Metrics {
+		if !slices.ContainsFunc(r.Latest(), func(x evaluate.Result) bool { return x.Metric == m.Name }) {
+			out = append(out, m.Name)
+		}
+	}
+	return out
+}
+
 // Health returns the latest checks.
 func (r *Report) Health() []evaluate.Check {
 	if len(r.Checks) == 0 {
@@ -199,6 +210,8 @@ func (r *Report) Attention() string {
 		return "The rollout change is not applied yet"
 	case r.Verdict() == decide.Extend:
 		return "Extend the plan or end the experiment"
+	case r.Behind() > 0 && len(r.Results) == 0:
+		return fmt.Sprintf("No results yet, %d days are due", r.Behind())
 	case r.Behind() > 0:
 		return fmt.Sprintf("Results are %d days behind", r.Behind())
 	case r.Changed():
