@@ -1,0 +1,228 @@
+package decide
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"verdict/shared/evaluate"
+	"verdict/shared/experiment"
+)
+
+// Evidence is all that a decision depends on.
+type Evidence struct {
+	Experiment *experiment.Experiment
+	Results    []evaluate.Result // of this experiment, as of one moment
+	Checks     []evaluate.Check
+	AsOf       time.Time // start of a day, UTC
+}
+
+// Decide concludes from the evidence at one moment. It is a pure function: no clock, no history.
+//
+// In this order: an experiment whose validity is in doubt is blocked, whatever its effects. A
+// variant that violates a guardrail or makes a goal worse is rolled back, any day. A variant ships
+// after the minimum run when a goal is better and every guardrail is shown not to be worse by its
+// margin. At the planned end what is left is stopped when an effect as large as the experiment
+// looks for is ruled out, and extended when it is not.
+func Decide(in Evidence) Decision {
+	e := in.Experiment
+	d := Decision{
+		ExperimentID: e.ID, Definition: e.Hash(), AsOf: in.AsOf.Format(time.DateOnly), Flag: e.Flag, Mode: string(e.Mode), DecidedAt: in.AsOf,
+	}
+	in.conclude(&d)
+	d.ID = identify(d)
+	return d
+}
+
+// identify derives the id from what was decided on what, so that deciding again gives the same id.
+func identify(d Decision) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{d.ExperimentID, d.Definition, d.AsOf, string(d.Verdict), d.Variant}, "\x00")))
+	return hex.EncodeToString(sum[:8])
+}
+
+func (in Evidence) conclude(d *Decision) {
+	e := in.Experiment
+	if reasons := in.failedChecks(); reasons != nil {
+		d.Verdict, d.Reasons = Blocked, reasons
+		d.Headline = e.Name + " is blocked: its numbers cannot be trusted"
+		return
+	}
+	var harmed []string
+	var harm []Reason
+	for _, v := range in.treatments() {
+		if reasons := in.harm(v); reasons != nil {
+			harmed, harm = append(harmed, v), append(harm, reasons...)
+		}
+	}
+	day := int(in.AsOf.Sub(e.Start.Time).Hours() / 24)
+	winner, why := in.winner(harmed)
+	switch {
+	case winner != "" && day >= e.MinimumDays:
+		d.Verdict, d.Variant, d.Action, d.Reasons = Ship, winner, Conclude, why
+		d.Headline = fmt.Sprintf("Ship %s of %s", winner, e.Name)
+	case len(harmed) == len(in.treatments()):
+		d.Verdict, d.Variant, d.Action, d.Reasons = RollBack, e.Control, Rollback, harm
+		d.Headline = "Roll back " + e.Name
+	case in.AsOf.Before(e.End()):
+		d.Verdict, d.Reasons = Running, in.waiting(winner, day)
+		d.Headline = fmt.Sprintf("%s is running: day %d of %d", e.Name, day, e.PlannedDays)
+	default:
+		in.end(d)
+	}
+}
+
+// end concludes what has come to its planned end without a decision.
+func (in Evidence) end(d *Decision) {
+	e := in.Experiment
+	var reasons []Reason
+	excluded := true
+	for _, r := range in.Results {
+		if r.Role != string(experiment.Goal) {
+			continue
+		}
+		between := fmt.Sprintf("between %s and %s", percent(r.LiftLow), percent(r.LiftHigh))
+		switch {
+		case r.Significance == "better":
+			excluded = false
+			reasons = append(reasons, Reason{"goal_better", fmt.Sprintf("%s of %s is better: %s, %s.", r.Label, r.Variant, percent(r.Lift), between)})
+		case bestCase(r) < e.MDE:
+			reasons = append(reasons, Reason{"no_effect", fmt.Sprintf(
+				"%s of %s: an improvement of %s, the least of interest, is ruled out (%s).", r.Label, r.Variant, share(e.MDE), between)})
+		default:
+			excluded = false
+			reasons = append(reasons, Reason{"undecided", fmt.Sprintf(
+				"%s of %s is %s: an improvement of %s, the least of interest, is neither shown nor ruled out with %d units.",
+				r.Label, r.Variant, between, share(e.MDE), r.UnitsControl+r.UnitsTreatment)})
+		}
+	}
+	d.Reasons = append(reasons, in.openGuardrails()...)
+	if excluded {
+		d.Verdict, d.Headline = Stop, fmt.Sprintf("Stop %s: no effect worth having", e.Name)
+		return
+	}
+	d.Verdict, d.Headline = Extend, fmt.Sprintf("Extend %s: its planned end came before an answer", e.Name)
+}
+
+func (in Evidence) treatments() []string {
+	var out []string
+	for _, v := range in.Experiment.Variants {
+		if v.Key != in.Experiment.Control {
+			out = append(out, v.Key)
+		}
+	}
+	return out
+}
+
+func (in Evidence) failedChecks() []Reason {
+	var out []Reason
+	for _, c := range in.Checks {
+		if c.Status == "fail" {
+			out = append(out, Reason{c.Name, c.Detail})
+		}
+	}
+	return out
+}
+
+// harm lists why a variant must not go on.
+func (in Evidence) harm(variant string) []Reason {
+	var out []Reason
+	for _, r := range in.Results {
+		switch {
+		case r.Variant != variant:
+		case r.Guardrail == "violated":
+			out = append(out, Reason{"guardrail_violated", fmt.Sprintf(
+				"%s of %s is worse by more than the %s that is tolerated: %s, between %s and %s.",
+				r.Label, variant, share(r.Margin), percent(r.Lift), percent(r.LiftLow), percent(r.LiftHigh))})
+		case r.Role == string(experiment.Goal) && r.Significance == "worse":
+			out = append(out, Reason{"goal_worse", fmt.Sprintf(
+				"%s of %s got worse: %s, between %s and %s.", r.Label, variant, percent(r.Lift), percent(r.LiftLow), percent(r.LiftHigh))})
+		}
+	}
+	return out
+}
+
+// winner is the variant with the best significant goal among those that pass every guardrail.
+func (in Evidence) winner(harmed []string) (winner string, why []Reason) {
+	best := math.Inf(-1)
+	for _, v := range in.treatments() {
+		if slices.Contains(harmed, v) {
+			continue
+		}
+		better, reasons, safe := math.Inf(-1), []Reason(nil), true
+		for _, r := range in.Results {
+			if r.Variant != v {
+				continue
+			}
+			switch {
+			case r.Role == string(experiment.Goal) && r.Significance == "better":
+				better = max(better, improvement(r))
+				reasons = append(reasons, Reason{"goal_better", fmt.Sprintf(
+					"%s of %s is better: %s, between %s and %s.", r.Label, v, percent(r.Lift), percent(r.LiftLow), percent(r.LiftHigh))})
+			case r.Role == string(experiment.Guardrail) && r.Guardrail != "non_inferior":
+				safe = false
+			case r.Role == string(experiment.Guardrail):
+				reasons = append(reasons, Reason{"guardrail_safe", fmt.Sprintf(
+					"%s of %s is not worse by %s or more: %s, between %s and %s.", r.Label, v, share(r.Margin), percent(r.Lift), percent(r.LiftLow), percent(r.LiftHigh))})
+			}
+		}
+		if safe && better > best {
+			winner, why, best = v, reasons, better
+		}
+	}
+	return winner, why
+}
+
+// waiting says what a running experiment is waiting for.
+func (in Evidence) waiting(winner string, day int) []Reason {
+	if winner != "" {
+		return []Reason{{"minimum_run", fmt.Sprintf(
+			"%s could ship, but day %d comes before the minimum run of %d days.", winner, day, in.Experiment.MinimumDays)}}
+	}
+	out := []Reason{{"undecided", "No goal metric is significantly better or worse yet."}}
+	for _, r := range in.Results {
+		if r.Role == string(experiment.Goal) && r.Significance == "better" {
+			out = nil
+		}
+	}
+	return append(out, in.openGuardrails()...)
+}
+
+func (in Evidence) openGuardrails() []Reason {
+	var out []Reason
+	for _, r := range in.Results {
+		if r.Guardrail == "undetermined" {
+			out = append(out, Reason{"guardrail_open", fmt.Sprintf(
+				"%s of %s is not shown to be within %s yet.", r.Label, r.Variant, share(r.Margin))})
+		}
+	}
+	return out
+}
+
+// improvement is the lift in the direction that is good.
+func improvement(r evaluate.Result) float64 {
+	if r.Direction == "decrease" {
+		return -r.Lift
+	}
+	return r.Lift
+}
+
+// bestCase is the largest improvement that the interval leaves open.
+func bestCase(r evaluate.Result) float64 {
+	if r.Direction == "decrease" {
+		return -r.LiftLow
+	}
+	return r.LiftHigh
+}
+
+func percent(x float64) string {
+	if math.IsInf(x, 0) {
+		return "anything"
+	}
+	return fmt.Sprintf("%+.1f %%", 100*x)
+}
+
+func share(x float64) string { return fmt.Sprintf("%g %%", math.Round(1000*x)/10) }

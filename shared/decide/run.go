@@ -1,0 +1,194 @@
+package decide
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"verdict/shared/evaluate"
+	"verdict/shared/experiment"
+	"verdict/shared/lake"
+	"verdict/shared/table"
+)
+
+// Decider decides, writes down, and acts, in this order. A decision is an object that is created
+// once; what it asked of the flag platform is done by repeatable means and then noted in it. So a
+// run that died anywhere is completed by the next one, and a repeated run changes nothing.
+type Decider struct {
+	Objects lake.Objects
+	Engine  lake.Engine
+	Catalog lake.Catalog
+	Flags   Flags
+	NewRun  func() string
+	Now     func() time.Time
+}
+
+// Run decides on the results as of a day. It returns the decisions that are new, also together
+// with an error: one experiment whose flag cannot be moved does not hold up the others.
+func (d *Decider) Run(ctx context.Context, experiments []*experiment.Experiment, asOf time.Time) ([]Decision, error) {
+	day := asOf.UTC().Format(time.DateOnly)
+	results, err := lake.Read[evaluate.Result](ctx, d.Engine, "select * from fact_experiment_results where as_of = "+lake.Quote(day)+" order by experiment_id, metric, variant")
+	if err != nil {
+		return nil, fmt.Errorf("read results: %w", err)
+	}
+	checks, err := lake.Read[evaluate.Check](ctx, d.Engine, "select * from fact_experiment_check where as_of = "+lake.Quote(day)+" order by experiment_id, name")
+	if err != nil {
+		return nil, fmt.Errorf("read checks: %w", err)
+	}
+	var fresh []Decision
+	var problems []error
+	for _, e := range experiments {
+		in := Evidence{Experiment: e, AsOf: asOf.UTC()}
+		for _, r := range results {
+			if r.ExperimentID == e.ID && r.Definition == e.Hash() {
+				in.Results = append(in.Results, r)
+			}
+		}
+		for _, c := range checks {
+			if c.ExperimentID == e.ID {
+				in.Checks = append(in.Checks, c)
+			}
+		}
+		decision, err := d.one(ctx, in)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("decide %s: %w", e.ID, err))
+		}
+		if decision != nil {
+			fresh = append(fresh, *decision)
+		}
+	}
+	if err := d.publish(ctx); err != nil {
+		problems = append(problems, err)
+	}
+	return fresh, errors.Join(problems...)
+}
+
+// one decides on one experiment and completes what earlier decisions left undone.
+func (d *Decider) one(ctx context.Context, in Evidence) (fresh *Decision, err error) {
+	history, err := History(ctx, d.Objects, in.Experiment.ID)
+	if err != nil {
+		return nil, err
+	}
+	if len(in.Results) > 0 && open(history, in) {
+		decision := Decide(in)
+		if changes(history, decision) {
+			if err := d.write(ctx, len(history), decision, lake.Create); err != nil {
+				return nil, err
+			}
+			history = append(history, decision)
+			fresh = &decision
+		}
+	}
+	for i, decision := range history {
+		if decision.Action == "" || decision.Mode != string(experiment.Auto) || !decision.AppliedAt.IsZero() {
+			continue
+		}
+		applied, err := d.act(ctx, decision)
+		if fresh != nil && decision.ID == fresh.ID {
+			*fresh = applied
+		}
+		if writeErr := d.write(ctx, i, applied, lake.Overwrite); writeErr != nil {
+			return fresh, errors.Join(err, writeErr)
+		}
+		if err != nil {
+			return fresh, err
+		}
+	}
+	return fresh, nil
+}
+
+// act moves the rollout as a decision asks, and notes what came of it.
+func (d *Decider) act(ctx context.Context, decision Decision) (Decision, error) {
+	applied, err := d.Flags.Apply(ctx, Change{
+		DecisionID: decision.ID, Flag: decision.Flag, Rule: decision.ExperimentID, Action: decision.Action, Variant: decision.Variant,
+	})
+	if err != nil {
+		decision.Change = "not applied yet: " + err.Error()
+		return decision, fmt.Errorf("move flag %s: %w", decision.Flag, err)
+	}
+	decision.AppliedAt, decision.Revision, decision.Change = d.Now().UTC(), applied.Revision, applied.Detail
+	return decision, nil
+}
+
+// open tells whether there is anything left to decide: a shipped, rolled back, stopped or extended
+// experiment needs a new definition to be decided on again.
+func open(history []Decision, in Evidence) bool {
+	for _, h := range history {
+		if h.Definition != in.Experiment.Hash() {
+			continue
+		}
+		switch h.Verdict {
+		case Ship, RollBack, Stop, Extend:
+			return false
+		case Running, Blocked:
+		}
+	}
+	return len(history) == 0 || history[len(history)-1].AsOf <= in.AsOf.Format(time.DateOnly)
+}
+
+// changes tells whether a decision says something else than the one before.
+func changes(history []Decision, now Decision) bool {
+	if len(history) == 0 {
+		return true
+	}
+	last := history[len(history)-1]
+	return last.Definition != now.Definition || last.Verdict != now.Verdict || last.Variant != now.Variant
+}
+
+func key(experimentID string, position int) string {
+	return fmt.Sprintf("decisions/%s/%04d.json", experimentID, position)
+}
+
+// write stores a decision at its place in the experiment's history; in mode Create a second writer
+// gets fault.Conflict.
+func (d *Decider) write(ctx context.Context, position int, decision Decision, mode lake.Mode) error {
+	body, err := json.MarshalIndent(decision, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write decision: %w", err)
+	}
+	if err := d.Objects.Put(ctx, key(decision.ExperimentID, position), body, mode); err != nil {
+		return fmt.Errorf("write decision: %w", err)
+	}
+	return nil
+}
+
+// History returns the decisions on an experiment, oldest first; on all experiments for an empty id.
+func History(ctx context.Context, objects lake.Objects, experimentID string) ([]Decision, error) {
+	prefix := "decisions/"
+	if experimentID != "" {
+		prefix += experimentID + "/"
+	}
+	list, err := objects.List(ctx, prefix)
+	if err != nil {
+		return nil, fmt.Errorf("list decisions: %w", err)
+	}
+	var out []Decision
+	for _, o := range list {
+		body, err := objects.Get(ctx, o.Key)
+		if err != nil {
+			return nil, fmt.Errorf("read decision: %w", err)
+		}
+		var decision Decision
+		if err := json.Unmarshal(body, &decision); err != nil {
+			return nil, fmt.Errorf("read decision %s: %w", o.Key, err)
+		}
+		out = append(out, decision)
+	}
+	return out, nil
+}
+
+// publish makes fact_decision say what the decisions say.
+func (d *Decider) publish(ctx context.Context) error {
+	all, err := History(ctx, d.Objects, "")
+	if err != nil {
+		return err
+	}
+	slices.SortStableFunc(all, func(a, b Decision) int { return a.DecidedAt.Compare(b.DecidedAt) })
+	if err := table.Write(ctx, d.Objects, d.Catalog, table.Place{Table: "fact_decision", Run: d.NewRun()}, all); err != nil {
+		return fmt.Errorf("publish decisions: %w", err)
+	}
+	return nil
+}
