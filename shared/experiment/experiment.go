@@ -48,6 +48,7 @@ type Experiment struct {
 	Unit         string    `json:"unit" yaml:"unit"`
 	Control      string    `json:"control" yaml:"control"`
 	Variants     []Variant `json:"variants" yaml:"variants"`
+	Traffic      float64   `json:"traffic" yaml:"traffic"`                                     // share of all users the flag rule includes
 	Start        Date      `json:"start" yaml:"start"`                                         // first day, UTC
 	PlannedDays  int       `json:"planned_days" yaml:"planned_days"`                           // the planned end is this many days after Start
 	MinimumDays  int       `json:"minimum_days" yaml:"minimum_days"`                           // no ship before; a roll back may come any day
@@ -140,6 +141,8 @@ func (e *Experiment) check(doc definition.Document, metrics func(string) bool) e
 		return doc.Errorf("$.mode", "mode must be observe, propose or auto, not %q", e.Mode)
 	case e.Start.IsZero():
 		return doc.Errorf("$.start", "start must be a date like 2026-01-05")
+	case !(e.Traffic > 0 && e.Traffic <= 1):
+		return doc.Errorf("$.traffic", "traffic must lie above 0 and not above 1: the share of users that the flag's rule includes")
 	case e.PlannedDays < 1:
 		return doc.Errorf("$.planned_days", "planned_days must be at least 1")
 	case e.MinimumDays < 0 || e.MinimumDays > e.PlannedDays:

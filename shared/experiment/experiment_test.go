@@ -35,6 +35,7 @@ control: a
 variants:
   - {key: a, share: 0.5}
   - {key: b, share: 0.5}
+traffic: 1
 start: 2026-01-05
 planned_days: 21
 minimum_days: 14
@@ -55,14 +56,14 @@ func TestLoadRefusesWithLineAndReason(t *testing.T) {
 	cases := map[string]struct{ old, replacement, want string }{
 		"unknown key":        {"owner: o", "ower: o", `e/x.yaml:4: unknown field "ower"`},
 		"no owner":           {"owner: o", "owner: ''", "e/x.yaml:4: owner is missing"},
-		"bad date":           {"2026-01-05", "5 January", "e/x.yaml:11: start must be a date like 2026-01-05"},
+		"bad date":           {"2026-01-05", "5 January", "e/x.yaml:12: start must be a date like 2026-01-05"},
 		"shares":             {"{key: b, share: 0.5}", "{key: b, share: 0.4}", "e/x.yaml:9: the shares add up to 0.9, not 1"},
 		"control":            {"control: a", "control: c", `e/x.yaml:7: control "c" is none of the variants`},
-		"alpha":              {"alpha: 0.05", "alpha: 5", "e/x.yaml:15: alpha must lie above 0 and not above 0.2, not 5"},
-		"guardrail margin":   {", margin: 0.1", "", "e/x.yaml:20: guardrail n needs a margin between 0 and 1: the largest relative worsening to tolerate"},
-		"no goal":            {"role: goal", "role: secondary", "e/x.yaml:19: an experiment needs a goal metric"},
-		"mode":               {"mode: observe", "mode: maybe", `e/x.yaml:17: mode must be observe, propose or auto, not "maybe"`},
-		"minimum over limit": {"minimum_days: 14", "minimum_days: 30", "e/x.yaml:13: minimum_days must lie between 0 and planned_days (21)"},
+		"alpha":              {"alpha: 0.05", "alpha: 5", "e/x.yaml:16: alpha must lie above 0 and not above 0.2, not 5"},
+		"guardrail margin":   {", margin: 0.1", "", "e/x.yaml:21: guardrail n needs a margin between 0 and 1: the largest relative worsening to tolerate"},
+		"no goal":            {"role: goal", "role: secondary", "e/x.yaml:20: an experiment needs a goal metric"},
+		"mode":               {"mode: observe", "mode: maybe", `e/x.yaml:18: mode must be observe, propose or auto, not "maybe"`},
+		"minimum over limit": {"minimum_days: 14", "minimum_days: 30", "e/x.yaml:14: minimum_days must lie between 0 and planned_days (21)"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -74,7 +75,7 @@ func TestLoadRefusesWithLineAndReason(t *testing.T) {
 	}
 	t.Run("unknown metric", func(t *testing.T) {
 		_, err := load(valid, func(name string) bool { return name == "m" })
-		if want := `e/x.yaml:20: there is no metric "n" that experiments can use`; err == nil || err.Error() != want {
+		if want := `e/x.yaml:21: there is no metric "n" that experiments can use`; err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	})
