@@ -33,7 +33,7 @@ func (r *Report) Bar(x evaluate.Result) *bar { return r.scale.draw(x, forestWidt
 func (r *Report) Mini(x evaluate.Result) *bar { return r.scale.draw(x, miniWidth, miniHeight) }
 
 // Axis labels the scale of the page.
-func (r *Report) Axis() []tick { return r.scale.labels(4) }
+func (r *Report) Axis() []tick { return r.scale.labels(5) }
 
 // AsOf is the day of the latest results, or empty.
 func (r *Report) AsOf() string {
