@@ -1,0 +1,168 @@
+import type {Browser} from './browser'
+import {byteLength, type Dropped, type Entry, type Outbox} from './outbox'
+
+declare const VERSION: string
+
+/**
+ * The keepalive requests of a page share 64 KiB of bodies in flight; one more byte is a network error (Fetch,
+ * HTTP-network-or-cache fetch). Every request here is a keepalive, so that navigation does not abort it,
+ * and all of them together stay below: 4 KiB are left to the other scripts of the page.
+ */
+export const KEEPALIVE_BYTES = 60 * 1024
+
+const BATCH_EVENTS = 50
+const GATHER_MS = 1000 // what a crash can cost in requests, not in events: those are stored at once
+const BACKOFF_MS = 500
+const BACKOFF_CAP_MS = 60_000
+const RETRY_AFTER_CAP_MS = 300_000 // no collector's mistake silences a page for longer
+const ANSWER_MS = 30_000 // API Gateway's own integration timeout: later, no answer comes
+
+export interface Delivery {
+  /** Something was added, or time has come to look: sends soon. */
+  wake(): void
+  /** Sends until the outbox is empty or an attempt fails. Backoff yields to it, Retry-After does not. */
+  flush(): Promise<void>
+  /** The page may go at any moment: sends what fits into the keepalive budget, now. */
+  unload(): void
+}
+
+/** The largest event that fits into a request of its own. */
+export function maxEventBytes(writeKey: string): number {
+  return KEEPALIVE_BYTES - byteLength(envelope(writeKey, 0, [])) - 1
+}
+
+/** Moves events from the outbox to the collector: at least once, under one event_id, with backoff. */
+export function createDelivery(
+  browser: Browser,
+  outbox: Outbox,
+  endpoint: string,
+  writeKey: string,
+  dropped: Dropped,
+): Delivery {
+  let failures = 0
+  let quietUntil = 0 // the collector asked for it
+  let flyingBytes = 0
+  let sending: Promise<void> | undefined
+  let cancel: (() => void) | undefined
+
+  const take = (): Entry[] =>
+    browser.now() < quietUntil ? [] : outbox.take(BATCH_EVENTS, maxEventBytes(writeKey) + 1 - flyingBytes)
+
+  /** True when the collector took the batch off our hands. */
+  async function post(batch: Entry[]): Promise<boolean> {
+    const body = envelope(writeKey, browser.now(), batch)
+    const bytes = byteLength(body)
+    const abort = new AbortController()
+    const late = browser.after(ANSWER_MS, () => abort.abort())
+    for (const entry of batch) entry.flying = true
+    flyingBytes += bytes
+    let done = false
+    try {
+      const response = await browser.fetch(endpoint, {
+        method: 'POST',
+        // text/plain is CORS-safelisted: no preflight, which a closing page would not live to see answered.
+        headers: {'Content-Type': 'text/plain'},
+        body,
+        keepalive: true,
+        credentials: 'omit', // a collector may answer with Access-Control-Allow-Origin: *
+        signal: abort.signal,
+      })
+      done = settle(batch, response.status, await problem(response))
+      if (!done) obey(response.headers.get('Retry-After'))
+    } catch {
+      // No answer: the collector may have stored the batch or not. The same ids go again.
+    }
+    late()
+    flyingBytes -= bytes
+    for (const entry of batch) entry.flying = false
+    failures = done ? 0 : failures + 1
+    if (!done) outbox.keep() // we live: nobody need adopt what we hold
+    return done
+  }
+
+  function settle(batch: Entry[], status: number, notStored: unknown): boolean {
+    if (status === 408 || status === 429 || status >= 500) {
+      if (status === 503 && isIndexes(notStored)) outbox.remove(batch.filter((_, i) => !notStored.includes(i)))
+      return false
+    }
+    if (status >= 300) dropped.rejected += batch.length
+    outbox.remove(batch)
+    return true
+  }
+
+  // A page of another origin sees Retry-After only if the collector exposes it (Fetch, CORS-safelisted
+  // response-header names do not list it); unseen, backoff alone spaces the attempts.
+  function obey(retryAfter: string | null): void {
+    if (!retryAfter) return
+    const seconds = Number(retryAfter)
+    const wait = Number.isNaN(seconds) ? Date.parse(retryAfter) - browser.now() : seconds * 1000
+    if (wait > 0) quietUntil = browser.now() + Math.min(wait, RETRY_AFTER_CAP_MS)
+  }
+
+  function wait(): number {
+    if (!failures) return GATHER_MS
+    const backoff = Math.min(BACKOFF_CAP_MS, BACKOFF_MS * 2 ** (failures - 1))
+    // Half fixed, half random: pages that failed together do not come back together.
+    return Math.max(backoff * (0.5 + browser.random() / 2), quietUntil - browser.now())
+  }
+
+  function schedule(ms = wait()): void {
+    cancel?.()
+    cancel = undefined
+    if (!outbox.size() || sending) return // the end of sending schedules again
+    cancel = browser.after(ms, () => {
+      cancel = undefined
+      void flush()
+    })
+  }
+
+  async function send(): Promise<void> {
+    for (let batch = take(); batch.length; batch = take()) {
+      if (!(await post(batch))) return
+    }
+  }
+
+  function flush(): Promise<void> {
+    sending ??= send().finally(() => {
+      sending = undefined
+      schedule()
+    })
+    return sending
+  }
+
+  return {
+    wake() {
+      // One timer per gathering: no event pushes it back, only a full batch pulls it forward.
+      if (!failures && outbox.size() >= BATCH_EVENTS) schedule(0)
+      else if (!cancel) schedule()
+    },
+    flush,
+    unload() {
+      for (let batch = take(); batch.length; batch = take()) {
+        void post(batch).then(() => schedule())
+      }
+    },
+  }
+}
+
+function envelope(writeKey: string, now: number, batch: Entry[]): string {
+  const head = JSON.stringify({
+    write_key: writeKey,
+    sent_at: new Date(now).toISOString(),
+    sdk: {name: 'verdict-web', version: VERSION},
+  })
+  return `${head.slice(0, -1)},"events":[${batch.map((e) => e.json).join(',')}]}`
+}
+
+function isIndexes(notStored: unknown): notStored is number[] {
+  return Array.isArray(notStored) && notStored.every(Number.isInteger)
+}
+
+/** `not_stored` of a problem document, if it has one. */
+async function problem(response: Response): Promise<unknown> {
+  try {
+    return ((await response.json()) as {not_stored?: unknown}).not_stored
+  } catch {
+    return undefined
+  }
+}
