@@ -47,7 +47,7 @@ func TestListPutsFirstWhatNeedsAttention(t *testing.T) {
 	text := words(page)
 	mustRead(t, text, "7 experiments: 3 need attention , 1 collecting, 2 concluded.", "Results as of 24 Jan 2026",
 		"Blocked", "Withheld: its validity is in doubt", "✗ Sample ratio", "Ship next_day", "Mode is propose: the change waits for you",
-		"Results are 4 days behind", "Roll back", "Day 19 of 21", "38,306 of 50,000 units", "Starts 1 Feb 2026", "Purchase conversion, 3 days, same_day")
+		"Results are 4 days behind", "Roll back", "Undecided since 6 Jan 2026", "Day 19 of 21", "38,306 of 50,000 units", "Starts 1 Feb 2026", "Purchase conversion, 3 days, same_day")
 	var got []string
 	for _, m := range regexp.MustCompile(`<a href="/experiments/([^"]*)"`).FindAllStringSubmatch(page.Body.String(), -1) {
 		got = append(got, m[1])
@@ -67,7 +67,7 @@ func TestExperimentPage(t *testing.T) {
 	}{
 		"shipped": {"one_page_checkout", []string{
 			"Hypothesis. Fewer steps in the checkout", "concluded: shipped", "Decision of 19 Jan 2026: Ship treatment",
-			"Revenue per user, 3 days: shown not to be worse by 10%.", "Done on 19 Jan 2026 04:03 UTC: give treatment to everybody on flag checkout.",
+			"No later look changed the verdict; the latest is that of 24 Jan 2026.", "Traffic", "Revenue per user, 3 days: shown not to be worse by 10%.", "Done on 19 Jan 2026 04:03 UTC: give treatment to everybody on flag checkout.",
 			"Flag platform revision 18", "What was sent to the flag platform", "Better", "Within margin", "1,234.50", "8.73%", "< 0.0001", "> 99.9%",
 			"margin −10%", "anytime-valid 99% interval: holds however often you look", "✓ Pass", "fails below p = 0.001", "34 of 48,498 units saw more than one variant.",
 			"Alpha 0.01", "Minimum detectable effect 8%", "26 Jan 2026 (21 days)", "Decision history", "Day 1 of 21; no ship before day 14.",

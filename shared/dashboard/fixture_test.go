@@ -47,7 +47,11 @@ func publish(t *testing.T, r rows) lake.Engine {
 	t.Cleanup(func() { warehouse.Close() })
 	write(t, store, warehouse, "fact_experiment_results", r.results, func(x evaluate.Result) string { return x.AsOf })
 	write(t, store, warehouse, "fact_experiment_check", r.checks, func(x evaluate.Check) string { return x.AsOf })
-	write(t, store, warehouse, "fact_decision", r.decisions, func(x decide.Decision) string { return x.AsOf })
+	if len(r.decisions) > 0 {
+		if err := table.Write(t.Context(), store, warehouse, table.Place{Table: "fact_decision", Run: "fixture"}, r.decisions); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return warehouse
 }
 
