@@ -1,0 +1,79 @@
+# Verdict. `make help` lists the targets; each does its own set-up.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+GO        ?= go
+SERVE     ?= 1
+LINT      := v2.12.2
+FUNCTIONS := collector elt identity evaluator decider notifier dashboard
+WEB       := events/web
+
+.PHONY: help
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+## Run
+
+.PHONY: demo
+demo: bin/verdict ## play a shop through the whole pipeline, print verdicts, serve the dashboard (SERVE=0 ends instead)
+	@bin/verdict demo --serve=$(if $(filter 0,$(SERVE)),false,true)
+
+.PHONY: build
+build: bin/verdict ## build bin/verdict
+
+# Go knows better than make what is out of date.
+.PHONY: bin/verdict
+bin/verdict:
+	@$(GO) build -o $@ ./functions/local
+
+## Test
+
+.PHONY: test
+test: test-web test-go ## all fast tests: Go, SQL, browser SDK
+
+.PHONY: test-go
+test-go: ## Go and SQL tests
+	$(GO) vet ./...
+	$(GO) test ./...
+
+.PHONY: test-web
+test-web: $(WEB)/node_modules ## browser SDK tests and its size gate
+	npm --prefix $(WEB) test
+
+$(WEB)/node_modules: $(WEB)/package-lock.json
+	npm --prefix $(WEB) ci --no-audit --no-fund
+	@touch $@
+
+.PHONY: test-seeds
+test-seeds: bin/verdict ## slow: the demo's verdicts must be right for 20 seeds (SEEDS=20)
+	$(GO) test ./tests/seeds -count=1 -timeout 120m -v -args -seeds=$${SEEDS:-20}
+
+.PHONY: bench
+bench: ## benchmarks: collector requests a second, 10 million events against hand-written SQL
+	$(GO) test ./shared/collect ./shared/plan ./shared/stats -run '^$$' -bench . -cpu 1
+	$(GO) test ./shared/measure -run '^$$' -bench TenMillion -benchtime 3x -timeout 30m
+
+.PHONY: lint
+lint: .bin/golangci-lint ## golangci-lint
+	.bin/golangci-lint run ./...
+
+.bin/golangci-lint:
+	GOBIN=$(CURDIR)/.bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT)
+
+## Deploy
+
+.PHONY: functions
+functions: $(FUNCTIONS:%=.build/%/bootstrap) ## build every Lambda for linux/arm64
+
+.PHONY: $(FUNCTIONS:%=.build/%/bootstrap)
+.build/%/bootstrap:
+	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build -trimpath -tags lambda.norpc -ldflags "-s -w" -o $@ ./functions/$*
+
+.PHONY: synth
+synth: functions ## synthesize the CloudFormation of every environment into cdk.out
+	$(GO) run ./infra
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin .build .bin cdk.out $(WEB)/node_modules $(WEB)/dist
