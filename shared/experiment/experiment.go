@@ -81,8 +81,8 @@ func (d *Date) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// MarshalText writes a date.
-func (d Date) MarshalText() ([]byte, error) { return []byte(d.Format(time.DateOnly)), nil }
+// MarshalJSON writes a date; the embedded time would write a moment.
+func (d Date) MarshalJSON() ([]byte, error) { return json.Marshal(d.Format(time.DateOnly)) }
 
 // End is the first moment after the planned days.
 func (e *Experiment) End() time.Time { return e.Start.AddDate(0, 0, e.PlannedDays) }

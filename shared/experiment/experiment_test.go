@@ -1,6 +1,7 @@
 package experiment_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -19,6 +20,10 @@ func TestLoadReadsTheShippedExperiments(t *testing.T) {
 	}
 	if len(got) != 5 {
 		t.Fatalf("%d experiments, want 5", len(got))
+	}
+	text, err := json.Marshal(got[0])
+	if err != nil || !strings.Contains(string(text), `"start":"2026-01-05"`) {
+		t.Errorf("JSON %s, %v", text, err)
 	}
 	if end := got[0].End().Format("2006-01-02"); end != "2026-01-26" {
 		t.Errorf("%s ends %s, want 2026-01-26", got[0].ID, end)
