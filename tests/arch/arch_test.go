@@ -1,0 +1,187 @@
+// Package arch_test holds the rules of ARCHITECTURE.md that a compiler does not.
+package arch_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"go/parser"
+	"go/token"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const root = "../.."
+
+type goPackage struct {
+	ImportPath string
+	Dir        string
+	GoFiles    []string
+	Imports    []string
+	Deps       []string
+}
+
+func list(t *testing.T, env []string, args ...string) []goPackage {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-json=ImportPath,Dir,GoFiles,Imports,Deps"}, args...)...)
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), env...)
+	out, err := cmd.Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			t.Fatalf("go list: %v\n%s", err, exit.Stderr)
+		}
+		t.Fatal(err)
+	}
+	var packages []goPackage
+	decoder := json.NewDecoder(bytes.NewReader(out))
+	for {
+		var p goPackage
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			return packages
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		packages = append(packages, p)
+	}
+}
+
+func within(path string, prefixes ...string) bool {
+	return slices.ContainsFunc(prefixes, func(p string) bool {
+		return path == strings.TrimSuffix(p, "/") || strings.HasPrefix(path, strings.TrimSuffix(p, "/")+"/")
+	})
+}
+
+// Domain packages reach no cloud, no database and no adapter, however indirectly.
+func TestDomainReachesNoAdapter(t *testing.T) {
+	forbidden := map[string]string{
+		"github.com/aws":          "the domain knows no AWS: put it in shared/awsio or shared/lambdaio",
+		"github.com/duckdb":       "only shared/embedded/duck knows DuckDB",
+		"verdict/shared/awsio":    "take an interface; functions/ passes the adapter in",
+		"verdict/shared/embedded": "take an interface; functions/local passes the adapter in",
+		"verdict/shared/lambdaio": "Lambda envelopes stop at functions/",
+		"verdict/functions":       "functions are leaves",
+		"verdict/infra":           "infra declares, nobody imports it",
+	}
+	for _, p := range list(t, nil, "./shared/...", "./events/...", "./athena-sql/...") {
+		if within(p.ImportPath, "verdict/shared/awsio", "verdict/shared/embedded", "verdict/shared/lambdaio") {
+			continue
+		}
+		for _, dep := range p.Deps {
+			for prefix, why := range forbidden {
+				if within(dep, prefix) {
+					t.Errorf("%s reaches %s: %s", p.ImportPath, dep, why)
+				}
+			}
+		}
+	}
+}
+
+func TestOnlyItsAdaptersImportAVendor(t *testing.T) {
+	allowed := map[string][]string{
+		"github.com/aws/aws-sdk-go-v2":   {"verdict/shared/awsio"},
+		"github.com/aws/smithy-go":       {"verdict/shared/awsio"},
+		"github.com/aws/aws-lambda-go":   {"verdict/shared/lambdaio", "verdict/shared/embedded/gateway", "verdict/functions"},
+		"github.com/aws/aws-cdk-go":      {"verdict/infra"},
+		"github.com/aws/jsii-runtime-go": {"verdict/infra"},
+		"github.com/duckdb":              {"verdict/shared/embedded/duck"},
+		"github.com/optimizely/go-sdk":   {"verdict/shared/optimizely"},
+		"github.com/apache/arrow-go":     {"verdict/shared/table"},
+		"gonum.org/v1/gonum":             {"verdict/shared/stats"},
+	}
+	for _, p := range list(t, nil, "./...") {
+		for _, imported := range p.Imports {
+			for vendor, where := range allowed {
+				if within(imported, vendor) && !within(p.ImportPath, where...) {
+					t.Errorf("%s imports %s: only %s may", p.ImportPath, imported, strings.Join(where, ", "))
+				}
+			}
+		}
+	}
+}
+
+func TestStatisticsArePure(t *testing.T) {
+	for _, p := range list(t, nil, "./shared/stats/...") {
+		for _, imported := range p.Imports {
+			if slices.Contains([]string{"os", "time", "log", "log/slog", "context", "net/http", "math/rand", "math/rand/v2"}, imported) {
+				t.Errorf("%s imports %s: statistics get numbers and give numbers", p.ImportPath, imported)
+			}
+		}
+	}
+}
+
+// Every Lambda builds without cgo for the platform it runs on, links no DuckDB, and its main is a
+// parts list.
+func TestLambdasAreSmallAndPure(t *testing.T) {
+	lambda := []string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=arm64"}
+	var count int
+	for _, p := range list(t, lambda, "./functions/...") {
+		main, err := os.ReadFile(filepath.Join(p.Dir, "main.go"))
+		if err != nil {
+			t.Errorf("%s has no main.go: %v", p.ImportPath, err)
+			continue
+		}
+		if n := bytes.Count(main, []byte("\n")); n > 40 {
+			t.Errorf("%s: main.go has %d lines, 40 are allowed: move logic to where it can be tested", p.ImportPath, n)
+		}
+		if p.ImportPath == "verdict/functions/local" {
+			continue
+		}
+		count++
+		if len(p.GoFiles) != 1 {
+			t.Errorf("%s has %d files: a Lambda is one main.go", p.ImportPath, len(p.GoFiles))
+		}
+		for _, dep := range p.Deps {
+			if within(dep, "github.com/duckdb", "verdict/shared/embedded", "runtime/cgo") {
+				t.Errorf("%s links %s", p.ImportPath, dep)
+			}
+		}
+	}
+	if count == 0 {
+		t.Error("there are no Lambdas")
+	}
+}
+
+func TestEveryPackageSaysWhatItPromises(t *testing.T) {
+	for _, p := range list(t, nil, "./...") {
+		var comments int
+		for _, name := range p.GoFiles {
+			file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, name), nil, parser.PackageClauseOnly|parser.ParseComments)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if file.Doc != nil {
+				comments++
+			}
+		}
+		if len(p.GoFiles) > 0 && comments != 1 {
+			t.Errorf("%s has %d package comments, want 1", p.ImportPath, comments)
+		}
+	}
+}
+
+// A domain package is given its clock, its randomness and its environment.
+func TestNoHiddenInputs(t *testing.T) {
+	for _, p := range list(t, nil, "./shared/...") {
+		if within(p.ImportPath, "verdict/shared/awsio", "verdict/shared/embedded", "verdict/shared/lambdaio") {
+			continue
+		}
+		for _, name := range p.GoFiles {
+			source, err := os.ReadFile(filepath.Join(p.Dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, call := range []string{"time.Now(", "time.Sleep(", "os.Getenv(", "os.LookupEnv(", "os.Exit(", "context.Background(", "context.TODO(", "fmt.Print"} {
+				if bytes.Contains(source, []byte(call)) {
+					t.Errorf("%s/%s calls %s", p.ImportPath, name, strings.TrimSuffix(call, "("))
+				}
+			}
+		}
+	}
+}
