@@ -200,11 +200,12 @@ func fingerprint(m *Model, inputs map[string]map[string]string, uses func(table,
 }
 
 func digest(parts ...string) string {
-	h := sha256.New()
+	var all strings.Builder
 	for _, p := range parts {
-		fmt.Fprintf(h, "%d:%s", len(p), p)
+		fmt.Fprintf(&all, "%d:%s", len(p), p)
 	}
-	return hex.EncodeToString(h.Sum(nil)[:16])
+	sum := sha256.Sum256([]byte(all.String()))
+	return hex.EncodeToString(sum[:16])
 }
 
 // publish writes partitions under a fresh prefix, audits them there, and only then shows them to

@@ -88,7 +88,7 @@ func (w *Warehouse) Query(ctx context.Context, query string) (lake.Result, error
 	if err != nil {
 		return lake.Result{}, classify("run query", err)
 	}
-	defer rows.Close()
+	defer rows.Close() //nolint:errcheck // rows.Err tells
 	columns, err := rows.ColumnTypes()
 	if err != nil {
 		return lake.Result{}, classify("run query", err)
