@@ -75,8 +75,11 @@ func TestExperimentPage(t *testing.T) {
 		"blocked": {"cart_service_rewrite", []string{
 			"✗ Do not read the effects below Sample ratio mismatch: p < 0.0001 is below 0.001.", "✗ Fail", "p < 0.0001", "once in a billion",
 		}, []string{`<section class="card greyed">`}},
-		"unbounded and insufficient": {"new_navigation", []string{", unbounded]", "insufficient No unit has a complete window yet.", "collecting", "Undetermined"},
-			[]string{`<polygon class="arrow"`}},
+		"unbounded and insufficient": {
+			"new_navigation",
+			[]string{", unbounded]", "insufficient No unit has a complete window yet.", "collecting", "Undetermined"},
+			[]string{`<polygon class="arrow"`},
+		},
 		"rolled back": {"urgency_banner", []string{"Roll back", "Violated", "give everybody the control on flag banner", "concluded: rolled back"}, nil},
 		"three arms":  {"three_arms", []string{"Ship next_day", "same_day", "Proposes to give next_day to everybody on flag gift_wrap, and waits for a person."}, nil},
 		"not started": {"next_week", []string{"not started", "No decision yet", "No results yet. To get some: bin/verdict evaluate"}, nil},

@@ -32,7 +32,7 @@ func (in Input) checks() []Check {
 		units += n
 		counts, weights = append(counts, n), append(weights, v.Share)
 	}
-	out := []Check{in.sampleRatio(counts, weights), in.multipleExposure(units, crossed)}
+	out := []Check{in.sampleRatio(counts, weights), multipleExposure(units, crossed)}
 	for i := range out {
 		out[i].ExperimentID, out[i].AsOf = in.Experiment.ID, in.AsOf.Format(time.DateOnly)
 	}
@@ -65,7 +65,7 @@ func (in Input) sampleRatio(counts []int64, weights []float64) Check {
 	return check
 }
 
-func (in Input) multipleExposure(units, crossed int64) Check {
+func multipleExposure(units, crossed int64) Check {
 	check := Check{Name: "multiple_exposure", Threshold: maxCrossed, Status: insufficient}
 	if units+crossed == 0 {
 		check.Detail = "No units yet."

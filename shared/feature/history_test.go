@@ -2,7 +2,7 @@ package feature_test
 
 import (
 	"context"
-	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -35,7 +35,7 @@ func TestHistoryIsKeptInSQL(t *testing.T) {
 	r := feature.Recorder{
 		Read:    func(context.Context) ([]feature.Flag, error) { return flags, nil },
 		Objects: store, Engine: w, Catalog: w,
-		NewRun: func() string { runs++; return fmt.Sprint(runs) },
+		NewRun: func() string { runs++; return strconv.Itoa(runs) },
 		Now:    func() time.Time { return now },
 	}
 	steps := []struct {
@@ -44,7 +44,7 @@ func TestHistoryIsKeptInSQL(t *testing.T) {
 		want     bool
 	}{{"first", 0.5, true}, {"another flag changed", 0.5, false}, {"ramped up", 1, true}, {"again", 1, false}}
 	for i, s := range steps {
-		now, flags = day(5+i), flag(fmt.Sprint(i), s.included)
+		now, flags = day(5+i), flag(strconv.Itoa(i), s.included)
 		if changed, err := r.Run(t.Context()); err != nil || changed != s.want {
 			t.Errorf("%s: changed %v, %v, want %v", s.name, changed, err, s.want)
 		}

@@ -1,7 +1,7 @@
 package identity_test
 
 import (
-	"fmt"
+	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -38,7 +38,7 @@ func TestTheMapFollowsTheEdges(t *testing.T) {
 	}
 	defer w.Close()
 	var runs int
-	newRun := func() string { runs++; return fmt.Sprint(runs) }
+	newRun := func() string { runs++; return strconv.Itoa(runs) }
 	r := identity.Resolver{Objects: store, Engine: w, Catalog: w, NewRun: newRun}
 	if _, err := r.Run(t.Context()); err == nil {
 		t.Error("resolved without edges")

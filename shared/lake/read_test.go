@@ -19,7 +19,7 @@ type answer lake.Result
 var _ lake.Engine = answer{}
 
 func (a answer) Query(context.Context, string) (lake.Result, error) { return lake.Result(a), nil }
-func (a answer) Unload(context.Context, string, string, []string) error {
+func (answer) Unload(context.Context, string, string, []string) error {
 	return fault.New(fault.Invalid, "only answers")
 }
 

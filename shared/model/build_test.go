@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -20,11 +21,11 @@ import (
 	"verdict/shared/model"
 )
 
-func loadProject(t testing.TB) *model.Project {
-	t.Helper()
+func loadProject(tb testing.TB) *model.Project {
+	tb.Helper()
 	p, err := model.Load(athenasql.Files)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return p
 }
@@ -87,7 +88,7 @@ func newHome(t *testing.T) *home {
 	t.Cleanup(func() { h.warehouse.Close() })
 	h.builder = &model.Builder{Project: p, Objects: h.store, Engine: h.warehouse, Catalog: h.warehouse, NewRun: func() string {
 		h.runs++
-		return fmt.Sprint(h.runs)
+		return strconv.Itoa(h.runs)
 	}}
 	return h
 }

@@ -15,12 +15,13 @@ import (
 
 // Message is one notification. Channels render it as they can.
 type Message struct {
-	ID       string // of the decision: a channel may get a message twice and can tell by it
-	Subject  string // one line
-	Text     string // plain text, the whole story
-	Link     string // to the readout
-	Severity string // info, warning, critical
-	Decision decide.Decision
+	ID          string // of the decision: a channel may get a message twice and can tell by it
+	Subject     string // one line
+	Text        string // plain text, the whole story
+	Consequence string // what changes for users; also part of Text
+	Link        string // to the readout; may be empty
+	Severity    string // info, warning, critical
+	Decision    decide.Decision
 }
 
 // Sender delivers messages to one channel.
@@ -84,7 +85,7 @@ func (n *Notifier) send(ctx context.Context, s Sender, d decide.Decision) (bool,
 
 // Compose words a decision.
 func Compose(d decide.Decision, dashboardURL string) Message {
-	m := Message{ID: d.ID, Subject: d.Headline, Severity: "info", Decision: d}
+	m := Message{ID: d.ID, Subject: d.Headline, Consequence: consequence(d), Severity: "info", Decision: d}
 	if dashboardURL != "" {
 		m.Link = strings.TrimSuffix(dashboardURL, "/") + "/experiments/" + d.ExperimentID
 	}
@@ -100,7 +101,7 @@ func Compose(d decide.Decision, dashboardURL string) Message {
 	for _, r := range d.Reasons {
 		fmt.Fprintf(&text, "- %s\n", r.Text)
 	}
-	fmt.Fprintf(&text, "\n%s\n", consequence(d))
+	fmt.Fprintf(&text, "\n%s\n", m.Consequence)
 	if m.Link != "" {
 		fmt.Fprintf(&text, "\nReadout: %s\n", m.Link)
 	}

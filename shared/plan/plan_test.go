@@ -24,11 +24,11 @@ const order = `{"event_id":"0192f0c1-0000-7000-8000-000000000001","event":"order
 "experiments":[{"id":"x","variant":"control"}],
 "properties":{"order_id":"o1","value":12.5,"currency":"EUR","lines":[{"product_id":"p","quantity":2,"price":6.25}]}}`
 
-func loadPlan(t testing.TB) *plan.Plan {
-	t.Helper()
+func loadPlan(tb testing.TB) *plan.Plan {
+	tb.Helper()
 	p, err := plan.Load(events.Files)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return p
 }
@@ -177,8 +177,13 @@ func mutate(rng *rand.Rand, object map[string]any) {
 			return
 		}
 	}
-	odd := []any{nil, true, "", "x", "EUR", "denied", "2026-01-05T10:11:12Z", 0.0, -1.0, 7.0, 2.5, 1e18, 1e308,
-		map[string]any{}, []any{}, []any{"x"}, strings.Repeat("é", 129), strings.Repeat("é", 128)}
+	odd := []any{
+		nil, true, "", "x", "EUR", "denied", "2026-01-05T10:11:12Z", 0.0, -1.0, 7.0, 2.5, 1e18, 1e308,
+		map[string]any{},
+		[]any{},
+		[]any{"x"},
+		strings.Repeat("é", 129), strings.Repeat("é", 128),
+	}
 	switch rng.IntN(4) {
 	case 0:
 		delete(object, key)

@@ -154,12 +154,12 @@ func (v *Validator) compileParts(s schema) (err error) {
 // Validate returns every way in which value breaks the schema, none for a valid value.
 // The path is that of value itself.
 func (v *Validator) Validate(path string, value *fastjson.Value) []Failure {
-	return v.check(nil, path, value)
+	return v.check(path, value)
 }
 
-func (v *Validator) check(f []Failure, path string, value *fastjson.Value) []Failure {
+func (v *Validator) check(path string, value *fastjson.Value) (f []Failure) {
 	if len(v.types) > 0 && !slices.ContainsFunc(v.types, func(t string) bool { return isType(value, t) }) {
-		return append(f, Failure{path, "must be " + strings.Join(v.types, " or ") + ", not " + value.Type().String()})
+		return []Failure{{path, "must be " + strings.Join(v.types, " or ") + ", not " + value.Type().String()}}
 	}
 	switch value.Type() {
 	case fastjson.TypeObject:
@@ -175,7 +175,7 @@ func (v *Validator) check(f []Failure, path string, value *fastjson.Value) []Fai
 	if v.enum != nil && (value.Type() != fastjson.TypeString || !slices.Contains(v.enum, string(value.GetStringBytes()))) {
 		f = append(f, Failure{path, "must be one of " + strings.Join(v.enum, ", ")})
 	}
-	if len(v.anyOf) > 0 && !slices.ContainsFunc(v.anyOf, func(o *Validator) bool { return o.check(nil, path, value) == nil }) {
+	if len(v.anyOf) > 0 && !slices.ContainsFunc(v.anyOf, func(o *Validator) bool { return o.check(path, value) == nil }) {
 		f = append(f, Failure{path, "must satisfy one of: " + v.alternatives()})
 	}
 	return f
@@ -226,7 +226,7 @@ func (v *Validator) checkObject(f []Failure, path string, object *fastjson.Objec
 		case property != nil:
 			// The path is put together only for a failure: joining it for every field
 			// would be most of the cost of validation.
-			if found := property.check(nil, "", value); found != nil {
+			if found := property.check("", value); found != nil {
 				for _, failure := range found {
 					f = append(f, Failure{path + "/" + string(key) + failure.Path, failure.Message})
 				}
@@ -249,7 +249,7 @@ func (v *Validator) checkArray(f []Failure, path string, values []*fastjson.Valu
 		return f
 	}
 	for i, value := range values {
-		for _, failure := range v.items.check(nil, "", value) {
+		for _, failure := range v.items.check("", value) {
 			f = append(f, Failure{path + "/" + strconv.Itoa(i) + failure.Path, failure.Message})
 		}
 	}

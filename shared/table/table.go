@@ -39,10 +39,11 @@ func Write[T any](ctx context.Context, objects lake.Objects, catalog lake.Catalo
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", to.Table, err)
 	}
-	location := "warehouse/" + to.Table + "/run=" + to.Run + "/"
+	folders := []string{"warehouse", to.Table, "run=" + to.Run}
 	for i, column := range to.PartitionBy {
-		location += column + "=" + to.Values[i] + "/"
+		folders = append(folders, column+"="+to.Values[i])
 	}
+	location := strings.Join(folders, "/") + "/"
 	if err := objects.Put(ctx, location+"part-0.parquet", body, lake.Overwrite); err != nil {
 		return err
 	}

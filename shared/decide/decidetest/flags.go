@@ -195,8 +195,16 @@ func faults(t *testing.T, fresh func(*testing.T) Platform, c decide.Change) {
 	t.Helper()
 	const more = 20
 	for _, f := range []Fault{
-		{false, Busy}, {false, Down}, {false, Cut}, {false, Hang},
-		{true, Busy}, {true, Down}, {true, Cut}, {true, Hang}, {true, Lost}, {true, Error},
+		{false, Busy},
+		{false, Down},
+		{false, Cut},
+		{false, Hang},
+		{true, Busy},
+		{true, Down},
+		{true, Cut},
+		{true, Hang},
+		{true, Lost},
+		{true, Error},
 	} {
 		what := "read"
 		if f.Write {

@@ -14,26 +14,26 @@ import (
 	"verdict/shared/lake"
 )
 
-func openWarehouse(t testing.TB, root string, landing ...lake.Table) (*duck.Warehouse, *directory.Store) {
-	t.Helper()
+func openWarehouse(tb testing.TB, root string, landing ...lake.Table) (*duck.Warehouse, *directory.Store) {
+	tb.Helper()
 	store := &directory.Store{Root: root}
-	w, err := duck.Open(t.Context(), store, landing...)
+	w, err := duck.Open(tb.Context(), store, landing...)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := w.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return w, store
 }
 
-func rows(t testing.TB, w *duck.Warehouse, sql string) [][]string {
-	t.Helper()
-	result, err := w.Query(t.Context(), sql)
+func rows(tb testing.TB, w *duck.Warehouse, sql string) [][]string {
+	tb.Helper()
+	result, err := w.Query(tb.Context(), sql)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var out [][]string
 	for _, r := range result.Rows {
