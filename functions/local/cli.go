@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+)
+
+// program is what a command needs of the process it runs in.
+type program struct {
+	out  io.Writer // results
+	err  io.Writer // progress and complaints
+	env  func(string) (string, bool)
+	now  func() time.Time
+	log  *slog.Logger
+	live bool // a person watches err: progress is redrawn in place
+}
+
+type command struct {
+	name, usage, does string
+	run               func(p program, ctx context.Context, flags *flag.FlagSet, args []string) error
+}
+
+func commands() []command {
+	return []command{
+		{"demo", "[--visitors N] [--seed N] [--serve=false] [--json]", "play a shop's traffic through the whole pipeline and serve the dashboard", program.demo},
+		{"run", "[--lake DIR] [--as-of DATE] [--json]", "bring tables, results and decisions of a lake up to date", program.pipeline},
+		{"serve", "[--lake DIR] [--addr HOST:PORT] [--every DURATION]", "collect events, run the pipeline on a schedule, show the dashboard", program.serve},
+		{"import", "--mapping FILE [--lake DIR] DATA.csv|DATA.parquet", "send somebody else's file through the collector as events", program.importFile},
+		{"check", "[--project DIR]", "check tracking plan, models, metrics and experiments", program.check},
+	}
+}
+
+// run executes one command line.
+func (p program) run(ctx context.Context, args []string) error {
+	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
+		p.help()
+		return nil
+	}
+	for _, c := range commands() {
+		if c.name != args[0] {
+			continue
+		}
+		flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
+		flags.SetOutput(p.err)
+		flags.Usage = func() {
+			fmt.Fprintf(p.err, "verdict %s %s\n  %s\n\n", c.name, c.usage, c.does)
+			flags.PrintDefaults()
+		}
+		err := c.run(p, ctx, flags, args[1:])
+		if errors.Is(err, flag.ErrHelp) {
+			return nil
+		}
+		return err
+	}
+	return fmt.Errorf("there is no command %q; verdict help lists them", args[0])
+}
+
+func (p program) help() {
+	var b strings.Builder
+	b.WriteString("Verdict: from product events to rollout decisions.\n\n")
+	for _, c := range commands() {
+		fmt.Fprintf(&b, "  verdict %s %s\n      %s\n", c.name, c.usage, c.does)
+	}
+	fmt.Fprintf(p.out, "%s\nverdict COMMAND -h explains the flags.\n", b.String())
+}
+
+// parse reads a command's flags and wants exactly n arguments after them.
+func parse(flags *flag.FlagSet, args []string, n int) error {
+	if err := flags.Parse(args); err != nil {
+		return flag.ErrHelp // flag has printed what is wrong
+	}
+	if flags.NArg() != n {
+		flags.Usage()
+		return fmt.Errorf("%s takes %d arguments, not %d", flags.Name(), n, flags.NArg())
+	}
+	return nil
+}

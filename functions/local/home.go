@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/google/uuid"
+
+	athenasql "verdict/athena-sql"
+	"verdict/events"
+	"verdict/shared/collect"
+	"verdict/shared/dashboard"
+	"verdict/shared/embedded/delivery"
+	"verdict/shared/embedded/directory"
+	"verdict/shared/embedded/duck"
+	"verdict/shared/embedded/flagapi"
+	"verdict/shared/embedded/gateway"
+	"verdict/shared/experiment"
+	"verdict/shared/feature"
+	"verdict/shared/lake"
+	"verdict/shared/lambdaio"
+	"verdict/shared/metric"
+	"verdict/shared/model"
+	"verdict/shared/optimizely"
+	"verdict/shared/plan"
+)
+
+// The one-machine home has one environment, and one customer whose write key is no secret.
+const (
+	environment = "production"
+	writeKey    = "wk_local"
+	namespace   = "shop"
+	project     = "1"
+	flagToken   = "local"
+)
+
+// definitions are what people wrote: all of it is checked before anything runs.
+type definitions struct {
+	plan        *plan.Plan
+	models      *model.Project
+	metrics     []metric.Metric
+	experiments []*experiment.Experiment
+}
+
+// load reads the definitions of a project folder, or those built in when dir is empty.
+func load(dir string) (*definitions, error) {
+	var eventFiles, sqlFiles fs.FS = events.Files, athenasql.Files
+	if dir != "" {
+		eventFiles, sqlFiles = os.DirFS(filepath.Join(dir, "events")), os.DirFS(filepath.Join(dir, "athena-sql"))
+	}
+	var d definitions
+	var err error
+	if d.plan, err = plan.Load(eventFiles); err != nil {
+		return nil, fmt.Errorf("events/%w", err)
+	}
+	if d.models, err = model.Load(sqlFiles); err != nil {
+		return nil, fmt.Errorf("athena-sql/%w", err)
+	}
+	if d.metrics, err = metric.Load(sqlFiles, "metrics"); err != nil {
+		return nil, fmt.Errorf("athena-sql/%w", err)
+	}
+	known := func(name string) bool {
+		_, err := metric.Find(d.metrics, name)
+		return err == nil
+	}
+	if d.experiments, err = experiment.Load(eventFiles, "experiments", known); err != nil {
+		return nil, fmt.Errorf("events/%w", err)
+	}
+	return &d, nil
+}
+
+// home is Verdict on one machine: the adapters of this home around the same handlers as on AWS.
+type home struct {
+	*definitions
+	now        func() time.Time
+	store      *directory.Store
+	warehouse  *duck.Warehouse
+	good       *delivery.Stream
+	quarantine *delivery.Stream
+	flags      *optimizely.Client
+	datafile   func() ([]byte, error)
+	lock       *os.File
+	log        *slog.Logger
+	servers    []*http.Server
+}
+
+// open makes a home of a folder. Only one process at a time can have it.
+func open(ctx context.Context, dir string, d *definitions, now func() time.Time, log *slog.Logger) (*home, error) {
+	h := &home{definitions: d, now: now, log: log, store: &directory.Store{Root: dir}}
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return nil, fmt.Errorf("open lake: %w", err)
+	}
+	var err error
+	if h.lock, err = takeLock(filepath.Join(dir, "lock")); err != nil {
+		return nil, err
+	}
+	var landing []lake.Table
+	for _, s := range d.models.Sources {
+		if s.Location != "" {
+			landing = append(landing, s.Landing())
+		}
+	}
+	if h.warehouse, err = duck.Open(ctx, h.store, landing...); err != nil {
+		return nil, errors.Join(err, h.close())
+	}
+	if h.good, err = delivery.Open(filepath.Join(dir, "spool", "good"), "raw/", h.store); err != nil {
+		return nil, errors.Join(err, h.close())
+	}
+	if h.quarantine, err = delivery.Open(filepath.Join(dir, "spool", "quarantine"), "quarantine/", h.store); err != nil {
+		return nil, errors.Join(err, h.close())
+	}
+	if err := h.openFlags(ctx); err != nil {
+		return nil, errors.Join(err, h.close())
+	}
+	return h, nil
+}
+
+// takeLock uses the kernel's lock, which a killed process gives back.
+func takeLock(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o640)
+	if err != nil {
+		return nil, fmt.Errorf("lock lake: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock lake: another verdict works in %s", filepath.Dir(path)), f.Close())
+	}
+	return f, nil
+}
+
+// openFlags starts the stand-in for Optimizely, which serves the experiments' flags, and a client
+// of it.
+func (h *home) openFlags(ctx context.Context) error {
+	standIn, err := flagapi.New(flagapi.Config{
+		Project: project, Token: flagToken, Default: "control", State: h.store.Path("flags.json"),
+	}, flagsOf(h.experiments), time.Now)
+	if err != nil {
+		return fmt.Errorf("start flag platform: %w", err)
+	}
+	address, err := h.listen(ctx, "127.0.0.1:0", standIn)
+	if err != nil {
+		return err
+	}
+	h.datafile = func() ([]byte, error) { return standIn.Datafile(environment) }
+	config := optimizely.Config{BaseURL: "http://" + address + flagapi.BasePath, Project: project, Environment: environment, Token: flagToken}
+	h.flags = optimizely.New(config, &http.Client{Timeout: 10 * time.Second}, time.Now, wait)
+	return nil
+}
+
+// flagsOf is how the experiments would be set up on the platform: each as the one rule of its flag,
+// for as much of the traffic as its plan needs.
+func flagsOf(experiments []*experiment.Experiment) []feature.Flag {
+	var out []feature.Flag
+	for _, e := range experiments {
+		rule := feature.Rule{Key: e.ID, Kind: feature.Experiment, Included: e.Traffic}
+		for _, v := range e.Variants {
+			rule.Variants = append(rule.Variants, feature.Variant{Key: v.Key, Share: v.Share})
+		}
+		out = append(out, feature.Flag{Key: e.Flag, Environment: environment, Enabled: true, Rules: []feature.Rule{rule}})
+	}
+	return out
+}
+
+// wait sleeps unless ctx ends first.
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// listen serves a handler and returns where.
+func (h *home) listen(ctx context.Context, address string, handler http.Handler) (string, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return "", fmt.Errorf("listen: %w", err)
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	h.servers = append(h.servers, server)
+	go server.Serve(listener) //nolint:errcheck // ends with close, which reports
+	return listener.Addr().String(), nil
+}
+
+// front is what the API Gateway serves: the collector, and the dashboard for everything else.
+func (h *home) front() http.Handler {
+	collector := gateway.Handler(lambdaio.HTTP(&collect.Handler{
+		Plan: h.plan, Good: h.good, Quarantine: h.quarantine, Keys: map[string]string{writeKey: namespace}, Now: h.now,
+	}), h.now)
+	mux := http.NewServeMux()
+	mux.Handle("/v1/", collector)
+	mux.Handle("/health", collector)
+	mux.Handle("/", gateway.Handler(lambdaio.HTTP(dashboard.New(h.warehouse, h.experiments, h.now, h.log, "bin/verdict run")), h.now))
+	return mux
+}
+
+// newRun names a run: a UUIDv7, so that names sort by time.
+func newRun() string { return uuid.Must(uuid.NewV7()).String() }
+
+func (h *home) close() error {
+	var problems []error
+	for _, s := range h.servers {
+		problems = append(problems, s.Close())
+	}
+	if h.warehouse != nil {
+		problems = append(problems, h.warehouse.Close())
+	}
+	return errors.Join(append(problems, h.lock.Close())...)
+}
