@@ -136,11 +136,15 @@ func (in Input) infer(r *Result, c stats.Contrast) {
 	running := stats.Tune(e.Alpha, e.PlannedUnits)
 	critical := running.Critical(max(n, 1), e.Alpha)
 	p := stats.PValue(running.LogE(n, c.Z()))
-	if r.Role == string(experiment.Goal) {
-		// The interval shown is that of the rule in force, so that it leaves out 0 exactly when
-		// the rule calls the metric significant.
+	// The interval shown is that of the rule in force, so that it leaves out 0, or a guardrail's
+	// margin, exactly when the rule says so.
+	switch r.Role {
+	case string(experiment.Goal):
 		critical = in.Rule.Critical(max(n, 1), atEnd)
 		p = in.Rule.P(n, c.Z(), atEnd)
+	case string(experiment.Guardrail):
+		// two one-sided bounds, each at alpha
+		critical = stats.TuneOneSided(e.Alpha, e.PlannedUnits).CriticalGreater(max(n, 1), e.Alpha)
 	}
 	r.EffectLow, r.EffectHigh = bounds(c.Absolute(critical))
 	r.LiftLow, r.LiftHigh = bounds(c.Relative(critical))
