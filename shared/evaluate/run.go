@@ -120,8 +120,9 @@ func (v *Evaluator) publish(ctx context.Context, day string, results []Result, c
 	place := func(name string) table.Place {
 		return table.Place{Table: name, Run: run, PartitionBy: []string{"as_of"}, Values: []string{day}}
 	}
-	if err := table.Write(ctx, v.Objects, v.Catalog, place("fact_experiment_results"), results); err != nil {
+	// Checks first: whoever finds results also finds whether to believe them.
+	if err := table.Write(ctx, v.Objects, v.Catalog, place("fact_experiment_check"), checks); err != nil {
 		return err
 	}
-	return table.Write(ctx, v.Objects, v.Catalog, place("fact_experiment_check"), checks)
+	return table.Write(ctx, v.Objects, v.Catalog, place("fact_experiment_results"), results)
 }
