@@ -24,10 +24,12 @@ type Evidence struct {
 // Decide concludes from the evidence at one moment. It is a pure function: no clock, no history.
 //
 // In this order: an experiment whose validity is in doubt is blocked, whatever its effects. A
-// variant that violates a guardrail or makes a goal worse is rolled back, any day. A variant ships
-// after the minimum run when a goal is better and every guardrail is shown not to be worse by its
-// margin. At the planned end what is left is stopped when an effect as large as the experiment
-// looks for is ruled out, and extended when it is not.
+// variant ships after the minimum run when a goal is better, none is worse, every guardrail is
+// shown not to be worse by its margin, and every check has passed. The experiment is rolled back,
+// any day, when a variant violates a guardrail (of several variants none can be taken out without
+// moving the users of the others) or when each variant makes a goal worse. At the planned end what
+// is left is stopped when an effect as large as the experiment looks for is ruled out, and extended
+// when it is not.
 func Decide(in Evidence) Decision {
 	e := in.Experiment
 	d := Decision{
@@ -58,20 +60,23 @@ func (in Evidence) conclude(d *Decision) {
 			harmed, harm = append(harmed, v), append(harm, reasons...)
 		}
 	}
+	violated := slices.ContainsFunc(harm, func(r Reason) bool { return r.Code == guardrailViolated })
 	day := int(in.AsOf.Sub(e.Start.Time).Hours() / 24)
 	winner, why := in.winner(harmed)
+	unchecked := in.unchecked()
 	switch {
-	case winner != "" && day >= e.MinimumDays:
+	case winner != "" && day >= e.MinimumDays && unchecked == nil:
 		d.Verdict, d.Variant, d.Action, d.Reasons = Ship, winner, Conclude, why
 		d.Headline = fmt.Sprintf("Ship %s of %s", winner, e.Name)
-	case len(harmed) == len(in.treatments()):
+	case violated || len(harmed) == len(in.treatments()):
 		d.Verdict, d.Variant, d.Action, d.Reasons = RollBack, e.Control, Rollback, harm
 		d.Headline = "Roll back " + e.Name
 	case in.AsOf.Before(e.End()):
-		d.Verdict, d.Reasons = Running, in.waiting(winner, day)
+		d.Verdict, d.Reasons = Running, slices.Concat(in.waiting(winner, day), harm, unchecked)
 		d.Headline = fmt.Sprintf("%s is running: day %d of %d", e.Name, day, e.PlannedDays)
 	default:
 		in.end(d)
+		d.Reasons = append(d.Reasons, unchecked...)
 	}
 }
 
@@ -79,28 +84,27 @@ func (in Evidence) conclude(d *Decision) {
 func (in Evidence) end(d *Decision) {
 	e := in.Experiment
 	var reasons []Reason
-	excluded := true
+	goals, excluded := 0, 0
 	for _, r := range in.Results {
 		if r.Role != string(experiment.Goal) {
 			continue
 		}
-		between := fmt.Sprintf("between %s and %s", percent(r.LiftLow), percent(r.LiftHigh))
+		goals++
 		switch {
 		case r.Significance == "better":
-			excluded = false
-			reasons = append(reasons, Reason{"goal_better", fmt.Sprintf("%s of %s is better: %s, %s.", r.Label, r.Variant, percent(r.Lift), between)})
+			reasons = append(reasons, goalBetter(r))
 		case bestCase(r) < e.MDE:
+			excluded++
 			reasons = append(reasons, Reason{"no_effect", fmt.Sprintf(
-				"%s of %s: an improvement of %s, the least of interest, is ruled out (%s).", r.Label, r.Variant, share(e.MDE), between)})
+				"%s of %s: an improvement of %s, the least of interest, is ruled out: %s.", r.Label, r.Variant, share(e.MDE), change(r))})
 		default:
-			excluded = false
 			reasons = append(reasons, Reason{"undecided", fmt.Sprintf(
-				"%s of %s is %s: an improvement of %s, the least of interest, is neither shown nor ruled out with %d units.",
-				r.Label, r.Variant, between, share(e.MDE), r.UnitsControl+r.UnitsTreatment)})
+				"%s of %s: an improvement of %s, the least of interest, is neither shown nor ruled out with %d units: %s.",
+				r.Label, r.Variant, share(e.MDE), r.UnitsControl+r.UnitsTreatment, change(r))})
 		}
 	}
 	d.Reasons = append(reasons, in.openGuardrails()...)
-	if excluded {
+	if goals > 0 && excluded == goals {
 		d.Verdict, d.Headline = Stop, fmt.Sprintf("Stop %s: no effect worth having", e.Name)
 		return
 	}
@@ -127,6 +131,24 @@ func (in Evidence) failedChecks() []Reason {
 	return out
 }
 
+// unchecked lists what stands in the way of shipping although no check failed: insufficient is not
+// passed, and neither is a check that never ran.
+func (in Evidence) unchecked() []Reason {
+	if len(in.Checks) == 0 {
+		return []Reason{{"unchecked", "The validity checks have not run."}}
+	}
+	var out []Reason
+	for _, c := range in.Checks {
+		if c.Status != "pass" {
+			out = append(out, Reason{c.Name, c.Detail})
+		}
+	}
+	return out
+}
+
+// guardrailViolated is the code of the reason that rolls back by itself.
+const guardrailViolated = "guardrail_violated"
+
 // harm lists why a variant must not go on.
 func (in Evidence) harm(variant string) []Reason {
 	var out []Reason
@@ -134,12 +156,10 @@ func (in Evidence) harm(variant string) []Reason {
 		switch {
 		case r.Variant != variant:
 		case r.Guardrail == "violated":
-			out = append(out, Reason{"guardrail_violated", fmt.Sprintf(
-				"%s of %s is worse by more than the %s that is tolerated: %s, between %s and %s.",
-				r.Label, variant, share(r.Margin), percent(r.Lift), percent(r.LiftLow), percent(r.LiftHigh))})
+			out = append(out, Reason{guardrailViolated, fmt.Sprintf(
+				"%s of %s is worse by more than the %s that is tolerated: %s.", r.Label, variant, share(r.Margin), change(r))})
 		case r.Role == string(experiment.Goal) && r.Significance == "worse":
-			out = append(out, Reason{"goal_worse", fmt.Sprintf(
-				"%s of %s got worse: %s, between %s and %s.", r.Label, variant, percent(r.Lift), percent(r.LiftLow), percent(r.LiftHigh))})
+			out = append(out, Reason{"goal_worse", fmt.Sprintf("%s of %s got worse: %s.", r.Label, variant, change(r))})
 		}
 	}
 	return out
@@ -147,12 +167,18 @@ func (in Evidence) harm(variant string) []Reason {
 
 // winner is the variant with the best significant goal among those that pass every guardrail.
 func (in Evidence) winner(harmed []string) (winner string, why []Reason) {
+	guardrails := 0
+	for _, m := range in.Experiment.Metrics {
+		if m.Role == experiment.Guardrail {
+			guardrails++
+		}
+	}
 	best := math.Inf(-1)
 	for _, v := range in.treatments() {
 		if slices.Contains(harmed, v) {
 			continue
 		}
-		better, reasons, safe := math.Inf(-1), []Reason(nil), true
+		better, reasons, safe := math.Inf(-1), []Reason(nil), 0
 		for _, r := range in.Results {
 			if r.Variant != v {
 				continue
@@ -160,16 +186,14 @@ func (in Evidence) winner(harmed []string) (winner string, why []Reason) {
 			switch {
 			case r.Role == string(experiment.Goal) && r.Significance == "better":
 				better = max(better, improvement(r))
-				reasons = append(reasons, Reason{"goal_better", fmt.Sprintf(
-					"%s of %s is better: %s, between %s and %s.", r.Label, v, percent(r.Lift), percent(r.LiftLow), percent(r.LiftHigh))})
-			case r.Role == string(experiment.Guardrail) && r.Guardrail != "non_inferior":
-				safe = false
-			case r.Role == string(experiment.Guardrail):
+				reasons = append(reasons, goalBetter(r))
+			case r.Guardrail == "non_inferior":
+				safe++
 				reasons = append(reasons, Reason{"guardrail_safe", fmt.Sprintf(
-					"%s of %s is not worse by %s or more: %s, between %s and %s.", r.Label, v, share(r.Margin), percent(r.Lift), percent(r.LiftLow), percent(r.LiftHigh))})
+					"%s of %s is not worse by %s or more: %s.", r.Label, v, share(r.Margin), change(r))})
 			}
 		}
-		if safe && better > best {
+		if safe == guardrails && better > best {
 			winner, why, best = v, reasons, better
 		}
 	}
@@ -178,11 +202,11 @@ func (in Evidence) winner(harmed []string) (winner string, why []Reason) {
 
 // waiting says what a running experiment is waiting for.
 func (in Evidence) waiting(winner string, day int) []Reason {
-	if winner != "" {
+	if winner != "" && day < in.Experiment.MinimumDays {
 		return []Reason{{"minimum_run", fmt.Sprintf(
 			"%s could ship, but day %d comes before the minimum run of %d days.", winner, day, in.Experiment.MinimumDays)}}
 	}
-	out := []Reason{{"undecided", "No goal metric is significantly better or worse yet."}}
+	out := []Reason{{"undecided", "No goal metric is significantly better yet."}}
 	for _, r := range in.Results {
 		if r.Role == string(experiment.Goal) && r.Significance == "better" {
 			out = nil
@@ -218,11 +242,19 @@ func bestCase(r evaluate.Result) float64 {
 	return r.LiftHigh
 }
 
-func percent(x float64) string {
-	if math.IsInf(x, 0) {
-		return "anything"
-	}
-	return fmt.Sprintf("%+.1f %%", 100*x)
+func goalBetter(r evaluate.Result) Reason {
+	return Reason{"goal_better", fmt.Sprintf("%s of %s is better: %s.", r.Label, r.Variant, change(r))}
 }
+
+// change says how much a metric changed: relatively where that has bounds, which it has not against
+// next to nothing, and else from what to what.
+func change(r evaluate.Result) string {
+	if math.IsInf(r.LiftLow, 0) || math.IsInf(r.LiftHigh, 0) {
+		return fmt.Sprintf("%.4g against %.4g of %s", r.MeanTreatment, r.MeanControl, r.Control)
+	}
+	return fmt.Sprintf("%s, between %s and %s", percent(r.Lift), percent(r.LiftLow), percent(r.LiftHigh))
+}
+
+func percent(x float64) string { return fmt.Sprintf("%+.1f %%", 100*x) }
 
 func share(x float64) string { return fmt.Sprintf("%g %%", math.Round(1000*x)/10) }
