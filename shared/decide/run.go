@@ -10,6 +10,7 @@ import (
 
 	"verdict/shared/evaluate"
 	"verdict/shared/experiment"
+	"verdict/shared/fault"
 	"verdict/shared/lake"
 	"verdict/shared/table"
 )
@@ -75,7 +76,11 @@ func (d *Decider) one(ctx context.Context, in Evidence) (fresh *Decision, err er
 	if len(in.Results) > 0 && open(history, in) {
 		decision := Decide(in)
 		if changes(history, decision) {
-			if err := d.write(ctx, len(history), decision, lake.Create); err != nil {
+			err := d.write(ctx, len(history), decision, lake.Create)
+			if fault.Is(err, fault.Conflict) {
+				return nil, nil // another run was first: it acts, and the next run completes what it leaves undone
+			}
+			if err != nil {
 				return nil, err
 			}
 			history = append(history, decision)
@@ -83,17 +88,15 @@ func (d *Decider) one(ctx context.Context, in Evidence) (fresh *Decision, err er
 		}
 	}
 	for i, decision := range history {
-		if decision.Action == "" || decision.Mode != string(experiment.Auto) || !decision.AppliedAt.IsZero() {
+		// A decision on a definition that people have replaced since is theirs to withdraw.
+		if decision.Definition != in.Experiment.Hash() || decision.Action == "" || decision.Mode != string(experiment.Auto) || !decision.AppliedAt.IsZero() {
 			continue
 		}
 		applied, err := d.act(ctx, decision)
 		if fresh != nil && decision.ID == fresh.ID {
 			*fresh = applied
 		}
-		if writeErr := d.write(ctx, i, applied, lake.Overwrite); writeErr != nil {
-			return fresh, errors.Join(err, writeErr)
-		}
-		if err != nil {
+		if err := errors.Join(err, d.note(ctx, i, applied)); err != nil {
 			return fresh, err
 		}
 	}
@@ -155,6 +158,28 @@ func (d *Decider) write(ctx context.Context, position int, decision Decision, mo
 	return nil
 }
 
+// note stores what came of a decision, unless another run has noted already that it is done: that one
+// knows what was sent.
+func (d *Decider) note(ctx context.Context, position int, decision Decision) error {
+	noted, err := read(ctx, d.Objects, key(decision.ExperimentID, position))
+	if err != nil || !noted.AppliedAt.IsZero() {
+		return err
+	}
+	return d.write(ctx, position, decision, lake.Overwrite)
+}
+
+func read(ctx context.Context, objects lake.Objects, key string) (Decision, error) {
+	var decision Decision
+	body, err := objects.Get(ctx, key)
+	if err != nil {
+		return decision, fmt.Errorf("read decision: %w", err)
+	}
+	if err := json.Unmarshal(body, &decision); err != nil {
+		return decision, fmt.Errorf("read decision %s: %w", key, err)
+	}
+	return decision, nil
+}
+
 // History returns the decisions on an experiment, oldest first; on all experiments for an empty id.
 func History(ctx context.Context, objects lake.Objects, experimentID string) ([]Decision, error) {
 	prefix := "decisions/"
@@ -167,13 +192,9 @@ func History(ctx context.Context, objects lake.Objects, experimentID string) ([]
 	}
 	var out []Decision
 	for _, o := range list {
-		body, err := objects.Get(ctx, o.Key)
+		decision, err := read(ctx, objects, o.Key)
 		if err != nil {
-			return nil, fmt.Errorf("read decision: %w", err)
-		}
-		var decision Decision
-		if err := json.Unmarshal(body, &decision); err != nil {
-			return nil, fmt.Errorf("read decision %s: %w", o.Key, err)
+			return nil, err
 		}
 		out = append(out, decision)
 	}
