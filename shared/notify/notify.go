@@ -116,6 +116,8 @@ func consequence(d decide.Decision) string {
 		return "The rollout stays as it is."
 	case !d.AppliedAt.IsZero():
 		return fmt.Sprintf("Everybody now gets %s of flag %s.", d.Variant, d.Flag)
+	case d.Mode == "auto" && d.Change != "":
+		return fmt.Sprintf("Everybody is to get %s of flag %s; %s. Each run tries again.", d.Variant, d.Flag, d.Change)
 	case d.Mode == "auto":
 		return fmt.Sprintf("Everybody is to get %s of flag %s; the change has not gone through yet.", d.Variant, d.Flag)
 	default:
