@@ -2,7 +2,6 @@ package decide_test
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -314,14 +313,14 @@ func TestAnAbsentPlatformHoldsADecisionUp(t *testing.T) {
 	}
 }
 
-// errKilled stands for the end of the process: nothing after it happens.
-var errKilled = errors.New("killed")
+// killed stands for the end of the process: nothing after it happens.
+const killed = "killed"
 
 func TestARunThatDiedIsCompleted(t *testing.T) {
 	e := defined("short")
 	for name, die := range map[string]func(h *home, d *decide.Decider){
 		"before the change": func(h *home, d *decide.Decider) {
-			d.Flags = disturbance{h.flags, func() error { panic(errKilled) }}
+			d.Flags = disturbance{h.flags, func() error { panic(killed) }}
 		},
 		"after the change": func(h *home, d *decide.Decider) {
 			d.Objects = amnesia{h.store}
@@ -334,7 +333,7 @@ func TestARunThatDiedIsCompleted(t *testing.T) {
 			die(h, d)
 			func() {
 				defer func() {
-					if got := recover(); got != errKilled { //nolint:errorlint // a panic's value is the very same
+					if got := recover(); got != killed {
 						t.Errorf("panic %v, want the one of the test", got)
 					}
 				}()
@@ -357,7 +356,7 @@ type amnesia struct{ lake.Objects }
 
 func (a amnesia) Put(ctx context.Context, key string, body []byte, mode lake.Mode) error {
 	if strings.HasPrefix(key, "decisions/") && mode == lake.Overwrite {
-		panic(errKilled)
+		panic(killed)
 	}
 	return a.Objects.Put(ctx, key, body, mode)
 }
