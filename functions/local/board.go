@@ -14,6 +14,7 @@ type board struct {
 	live  bool
 	rows  []*bar
 	drawn bool
+	begun time.Time
 }
 
 type bar struct {
@@ -24,7 +25,7 @@ type bar struct {
 }
 
 func newBoard(w io.Writer, live bool, total int, names ...string) *board {
-	b := &board{w: w, live: live}
+	b := &board{w: w, live: live, begun: time.Now()}
 	for _, name := range names {
 		b.rows = append(b.rows, &bar{name: name, total: total})
 	}
@@ -52,6 +53,25 @@ func (b *board) start(name string) (done func(note string)) {
 	}
 }
 
+// moved sets how far a stage of many small steps has come; it is drawn at each percent.
+func (b *board) moved(name string, done int) {
+	for _, r := range b.rows {
+		if r.name != name {
+			continue
+		}
+		before := percent(r.done, r.total)
+		r.done, r.spent = done, time.Since(b.begun)
+		if b.live && percent(done, r.total) != before {
+			b.draw()
+		}
+		if !b.live && done == r.total {
+			fmt.Fprintln(b.w, r)
+		}
+	}
+}
+
+func percent(done, total int) int { return 100 * done / max(total, 1) }
+
 func (b *board) draw() {
 	if !b.live {
 		return
@@ -68,7 +88,7 @@ func (b *board) draw() {
 func (r *bar) String() string {
 	const width = 24
 	filled := width * r.done / max(r.total, 1)
-	line := fmt.Sprintf("  %-9s %s%s %3d %%  %6.1f s", r.name, strings.Repeat("█", filled), strings.Repeat("░", width-filled), 100*r.done/max(r.total, 1), r.spent.Seconds())
+	line := fmt.Sprintf("  %-9s %s%s %3d %%  %6.1f s", r.name, strings.Repeat("█", filled), strings.Repeat("░", width-filled), percent(r.done, r.total), r.spent.Seconds())
 	if r.note != "" {
 		line += "   " + r.note
 	}

@@ -51,28 +51,40 @@ type definitions struct {
 	experiments []*experiment.Experiment
 }
 
-// load reads the definitions of a project folder, or those built in when dir is empty.
+// load reads the built-in definitions, each part of which a project folder can replace: the tracking
+// plan (events/plan.yaml and schemas), the experiments, the models with their sources, the metrics.
 func load(dir string) (*definitions, error) {
-	var eventFiles, sqlFiles fs.FS = events.Files, athenasql.Files
+	part := func(folder, marker string, builtIn fs.FS) fs.FS {
+		if dir == "" {
+			return builtIn
+		}
+		own := os.DirFS(filepath.Join(dir, folder))
+		if _, err := fs.Stat(own, marker); err != nil {
+			return builtIn
+		}
+		return own
+	}
 	if dir != "" {
-		eventFiles, sqlFiles = os.DirFS(filepath.Join(dir, "events")), os.DirFS(filepath.Join(dir, "athena-sql"))
+		if _, err := os.Stat(dir); err != nil {
+			return nil, fmt.Errorf("read project: %w", err)
+		}
 	}
 	var d definitions
 	var err error
-	if d.plan, err = plan.Load(eventFiles); err != nil {
+	if d.plan, err = plan.Load(part("events", "plan.yaml", events.Files)); err != nil {
 		return nil, fmt.Errorf("events/%w", err)
 	}
-	if d.models, err = model.Load(sqlFiles); err != nil {
+	if d.models, err = model.Load(part("athena-sql", "models", athenasql.Files)); err != nil {
 		return nil, fmt.Errorf("athena-sql/%w", err)
 	}
-	if d.metrics, err = metric.Load(sqlFiles, "metrics"); err != nil {
+	if d.metrics, err = metric.Load(part("athena-sql", "metrics", athenasql.Files), "metrics"); err != nil {
 		return nil, fmt.Errorf("athena-sql/%w", err)
 	}
 	known := func(name string) bool {
 		_, err := metric.Find(d.metrics, name)
 		return err == nil
 	}
-	if d.experiments, err = experiment.Load(eventFiles, "experiments", known); err != nil {
+	if d.experiments, err = experiment.Load(part("events", "experiments", events.Files), "experiments", known); err != nil {
 		return nil, fmt.Errorf("events/%w", err)
 	}
 	return &d, nil

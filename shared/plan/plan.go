@@ -5,6 +5,7 @@ package plan
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 
@@ -115,4 +116,14 @@ func (p *Plan) Version(event string) (string, error) {
 		}
 	}
 	return "", fault.New(fault.NotFound, "event %q is not in the tracking plan", event)
+}
+
+// Contract lists the properties of an event's schema in force, and those of them that are required.
+func (p *Plan) Contract(event string) (known, required []string, err error) {
+	version, err := p.Version(event)
+	if err != nil {
+		return nil, nil, err
+	}
+	v := p.schemas[contract{event, version}]
+	return slices.Sorted(maps.Keys(v.properties)), v.required, nil
 }

@@ -84,18 +84,31 @@ func (w *Warehouse) Query(ctx context.Context, query string) (lake.Result, error
 	if err := w.openLanding(ctx); err != nil {
 		return lake.Result{}, err
 	}
-	rows, err := w.db.QueryContext(ctx, query)
+	var out lake.Result
+	err := scan(ctx, w.db, query, func(columns []string) { out.Columns = columns }, func(row []*string) error {
+		out.Rows = append(out.Rows, row)
+		return nil
+	})
+	return out, err
+}
+
+// scan runs a query and hands over its columns, then each row as text.
+func scan(ctx context.Context, db *sql.DB, query string, header func(columns []string), each func(row []*string) error) error {
+	rows, err := db.QueryContext(ctx, query)
 	if err != nil {
-		return lake.Result{}, classify("run query", err)
+		return classify("run query", err)
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err tells
 	columns, err := rows.ColumnTypes()
 	if err != nil {
-		return lake.Result{}, classify("run query", err)
+		return classify("run query", err)
 	}
-	var out lake.Result
-	for _, c := range columns {
-		out.Columns = append(out.Columns, c.Name())
+	if header != nil {
+		var names []string
+		for _, c := range columns {
+			names = append(names, c.Name())
+		}
+		header(names)
 	}
 	values, targets := make([]any, len(columns)), make([]any, len(columns))
 	for i := range values {
@@ -103,18 +116,20 @@ func (w *Warehouse) Query(ctx context.Context, query string) (lake.Result, error
 	}
 	for rows.Next() {
 		if err := rows.Scan(targets...); err != nil {
-			return lake.Result{}, classify("read query result", err)
+			return classify("read query result", err)
 		}
 		row := make([]*string, len(values))
 		for i, v := range values {
 			row[i] = text(v, columns[i].DatabaseTypeName())
 		}
-		out.Rows = append(out.Rows, row)
+		if err := each(row); err != nil {
+			return err
+		}
 	}
 	if err := rows.Err(); err != nil {
-		return lake.Result{}, classify("read query result", err)
+		return classify("read query result", err)
 	}
-	return out, nil
+	return nil
 }
 
 // Unload implements lake.Engine.
