@@ -95,7 +95,7 @@ func unitValue(m metric.Metric, t metric.Term) string {
 		condition = fmt.Sprintf("e.event_ts >= x.first_exposure_ts + interval '%d' day and %s", m.Window.Delay, condition)
 	}
 	if t.Filter != "" {
-		condition = t.Filter + " and " + condition
+		condition = "(" + t.Filter + ") and " + condition // a filter may hold an or
 	}
 	if m.Kind == metric.Conversion || m.Kind == metric.Retention {
 		return "max(case when " + condition + " then 1e0 else 0e0 end)"
