@@ -60,8 +60,8 @@ func (in Input) sampleRatio(counts []int64, weights []float64) Check {
 		check.Status = fail
 		expected = "not the planned split: units are being lost or added in one arm"
 	}
-	check.Detail = fmt.Sprintf("Units per arm: %s; %s (anytime-valid p %s, one-look chi-square p %s).",
-		strings.Join(names, ", "), expected, shortP(check.Value), shortP(split.P))
+	check.Detail = fmt.Sprintf("Units per arm: %s; %s (anytime-valid p %s; for one look chi-square %.3f, p %s).",
+		strings.Join(names, ", "), expected, shortP(check.Value), split.Statistic, shortP(split.P))
 	return check
 }
 
