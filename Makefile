@@ -36,6 +36,7 @@ test: test-web test-go ## all fast tests: Go, SQL, browser SDK
 test-go: ## Go and SQL tests
 	$(GO) vet ./...
 	$(GO) test ./...
+	@[ -d ../shared ] || echo "Skipped: the tests on published figures and data, which are not beside this checkout (../shared)."
 
 .PHONY: test-web
 test-web: $(WEB)/node_modules ## browser SDK tests and its size gate

@@ -118,7 +118,8 @@ func (m *Mapping) Try(ctx context.Context, rows Rows) error {
 			}
 			err := rows.Each(ctx, "select "+parts[part]+" from data limit 0", func([]*string) error { return nil })
 			if fault.Is(err, fault.Invalid) {
-				return m.doc.Errorf(fmt.Sprintf("$.events[%d].%s", i, part), "%s of %s: %v", part, e.Name, err)
+				reason, _, _ := strings.Cut(err.Error(), "\n") // what follows draws the spot in our query, not in the file
+				return m.doc.Errorf(fmt.Sprintf("$.events[%d].%s", i, part), "%s of %s: %s", part, e.Name, reason)
 			}
 			if err != nil {
 				return err
