@@ -42,7 +42,7 @@ func (p program) demo(ctx context.Context, flags *flag.FlagSet, args []string) e
 	if err := clearDemo(*lakeDir); err != nil {
 		return err
 	}
-	clock := newClock(d.experiments[0].Start.Time)
+	clock := newClock(d.Experiments[0].Start.Time)
 	h, err := open(ctx, *lakeDir, d, clock.now, p.log)
 	if err != nil {
 		return err
@@ -91,7 +91,7 @@ func clearDemo(dir string) error {
 // the shop reads its flags anew, as the last decisions left them.
 func (p program) play(ctx context.Context, h *home, clock *clock, address string, config shop.Config) (*shop.Counts, error) {
 	var flags atomic.Pointer[optimizely.Bucketer]
-	config.Start = h.experiments[0].Start.Time
+	config.Start = h.project.Experiments[0].Start.Time
 	config.CollectorURL, config.WriteKey, config.SetClock = "http://"+address+"/v1/events", writeKey, clock.set
 	config.Client = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 16}}
 	config.Decide = func(flag, user string) shop.Decision {
@@ -108,8 +108,8 @@ func (p program) play(ctx context.Context, h *home, clock *clock, address string
 		return nil, err
 	}
 	senders := []notify.Sender{&outbox.SNS{Objects: h.store}, slack.New("http://"+webhook, &http.Client{Timeout: 10 * time.Second})}
-	stages := h.stages(senders...)
-	b := newBoard(p.err, p.live, config.Days, append([]string{"collect"}, stageNames(stages)...)...)
+	steps := h.steps(senders...)
+	b := newBoard(p.err, p.live, config.Days, append([]string{"collect"}, names(steps)...)...)
 	for day := range config.Days {
 		body, err := h.datafile()
 		if err != nil {
@@ -132,7 +132,7 @@ func (p program) play(ctx context.Context, h *home, clock *clock, address string
 		done(fmt.Sprintf("%d events", visits.Counts().Events))
 		asOf := config.Start.AddDate(0, 0, day+1)
 		clock.set(asOf)
-		if err := h.bringUp(ctx, stages, b, asOf); err != nil {
+		if err := h.bringUp(ctx, steps, b, asOf); err != nil {
 			return nil, err
 		}
 	}

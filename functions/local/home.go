@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -15,8 +14,6 @@ import (
 
 	"github.com/google/uuid"
 
-	athenasql "verdict/athena-sql"
-	"verdict/events"
 	"verdict/shared/collect"
 	"verdict/shared/dashboard"
 	"verdict/shared/embedded/delivery"
@@ -28,10 +25,8 @@ import (
 	"verdict/shared/feature"
 	"verdict/shared/lake"
 	"verdict/shared/lambdaio"
-	"verdict/shared/metric"
-	"verdict/shared/model"
 	"verdict/shared/optimizely"
-	"verdict/shared/plan"
+	"verdict/shared/project"
 )
 
 // The one-machine home has one environment, and one customer whose write key is no secret.
@@ -39,60 +34,24 @@ const (
 	environment = "production"
 	writeKey    = "wk_local"
 	namespace   = "shop"
-	project     = "1"
+	flagProject = "1"
 	flagToken   = "local"
 )
 
-// definitions are what people wrote: all of it is checked before anything runs.
-type definitions struct {
-	plan        *plan.Plan
-	models      *model.Project
-	metrics     []metric.Metric
-	experiments []*experiment.Experiment
-}
-
-// load reads the built-in definitions, each part of which a project folder can replace: the tracking
-// plan (events/plan.yaml and schemas), the experiments, the models with their sources, the metrics.
-func load(dir string) (*definitions, error) {
-	part := func(folder, marker string, builtIn fs.FS) fs.FS {
-		if dir == "" {
-			return builtIn
-		}
-		own := os.DirFS(filepath.Join(dir, folder))
-		if _, err := fs.Stat(own, marker); err != nil {
-			return builtIn
-		}
-		return own
+// load reads the built-in project, or the one of a folder.
+func load(dir string) (*project.Project, error) {
+	if dir == "" {
+		return project.BuiltIn()
 	}
-	if dir != "" {
-		if _, err := os.Stat(dir); err != nil {
-			return nil, fmt.Errorf("read project: %w", err)
-		}
+	if _, err := os.Stat(dir); err != nil {
+		return nil, fmt.Errorf("read project: %w", err)
 	}
-	var d definitions
-	var err error
-	if d.plan, err = plan.Load(part("events", "plan.yaml", events.Files)); err != nil {
-		return nil, fmt.Errorf("events/%w", err)
-	}
-	if d.models, err = model.Load(part("athena-sql", "models", athenasql.Files)); err != nil {
-		return nil, fmt.Errorf("athena-sql/%w", err)
-	}
-	if d.metrics, err = metric.Load(part("athena-sql", "metrics", athenasql.Files), "metrics"); err != nil {
-		return nil, fmt.Errorf("athena-sql/%w", err)
-	}
-	known := func(name string) bool {
-		_, err := metric.Find(d.metrics, name)
-		return err == nil
-	}
-	if d.experiments, err = experiment.Load(part("events", "experiments", events.Files), "experiments", known); err != nil {
-		return nil, fmt.Errorf("events/%w", err)
-	}
-	return &d, nil
+	return project.Load(os.DirFS(dir))
 }
 
 // home is Verdict on one machine: the adapters of this home around the same handlers as on AWS.
 type home struct {
-	*definitions
+	project    *project.Project
 	now        func() time.Time
 	store      *directory.Store
 	warehouse  *duck.Warehouse
@@ -106,8 +65,8 @@ type home struct {
 }
 
 // open makes a home of a folder. Only one process at a time can have it.
-func open(ctx context.Context, dir string, d *definitions, now func() time.Time, log *slog.Logger) (*home, error) {
-	h := &home{definitions: d, now: now, log: log, store: &directory.Store{Root: dir}}
+func open(ctx context.Context, dir string, d *project.Project, now func() time.Time, log *slog.Logger) (*home, error) {
+	h := &home{project: d, now: now, log: log, store: &directory.Store{Root: dir}}
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("open lake: %w", err)
 	}
@@ -116,7 +75,7 @@ func open(ctx context.Context, dir string, d *definitions, now func() time.Time,
 		return nil, err
 	}
 	var landing []lake.Table
-	for _, s := range d.models.Sources {
+	for _, s := range d.Models.Sources {
 		if s.Location != "" {
 			landing = append(landing, s.Landing())
 		}
@@ -152,8 +111,8 @@ func takeLock(path string) (*os.File, error) {
 // of it.
 func (h *home) openFlags(ctx context.Context) error {
 	standIn, err := flagapi.New(flagapi.Config{
-		Project: project, Token: flagToken, Default: "control", State: h.store.Path("flags.json"),
-	}, flagsOf(h.experiments), time.Now)
+		Project: flagProject, Token: flagToken, Default: "control", State: h.store.Path("flags.json"),
+	}, flagsOf(h.project.Experiments), time.Now)
 	if err != nil {
 		return fmt.Errorf("start flag platform: %w", err)
 	}
@@ -162,7 +121,7 @@ func (h *home) openFlags(ctx context.Context) error {
 		return err
 	}
 	h.datafile = func() ([]byte, error) { return standIn.Datafile(environment) }
-	config := optimizely.Config{BaseURL: "http://" + address + flagapi.BasePath, Project: project, Environment: environment, Token: flagToken}
+	config := optimizely.Config{BaseURL: "http://" + address + flagapi.BasePath, Project: flagProject, Environment: environment, Token: flagToken}
 	h.flags = optimizely.New(config, &http.Client{Timeout: 10 * time.Second}, time.Now, wait)
 	return nil
 }
@@ -208,12 +167,12 @@ func (h *home) listen(ctx context.Context, address string, handler http.Handler)
 // front is what the API Gateway serves: the collector, and the dashboard for everything else.
 func (h *home) front() http.Handler {
 	collector := gateway.Handler(lambdaio.HTTP(&collect.Handler{
-		Plan: h.plan, Good: h.good, Quarantine: h.quarantine, Keys: map[string]string{writeKey: namespace}, Now: h.now,
+		Plan: h.project.Plan, Good: h.good, Quarantine: h.quarantine, Keys: map[string]string{writeKey: namespace}, Now: h.now,
 	}), h.now)
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", collector)
 	mux.Handle("/health", collector)
-	mux.Handle("/", gateway.Handler(lambdaio.HTTP(dashboard.New(h.warehouse, h.experiments, h.now, h.log, "bin/verdict run")), h.now))
+	mux.Handle("/", gateway.Handler(lambdaio.HTTP(dashboard.New(h.warehouse, h.project.Experiments, h.now, h.log, "bin/verdict run")), h.now))
 	return mux
 }
 

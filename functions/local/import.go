@@ -35,7 +35,7 @@ func (p program) importFile(ctx context.Context, flags *flag.FlagSet, args []str
 	if err != nil {
 		return fmt.Errorf("read mapping: %w", err)
 	}
-	m, err := mapping.Load(*mappingFile, source, d.plan)
+	m, err := mapping.Load(*mappingFile, source, d.Plan)
 	if err != nil {
 		return err
 	}
@@ -48,25 +48,31 @@ func (p program) importFile(ctx context.Context, flags *flag.FlagSet, args []str
 		return err
 	}
 	sender := &mapping.Sender{URL: *collector, Key: *key, Client: &http.Client{Timeout: 30 * time.Second}, Wait: wait}
-	next := ""
-	if *collector == "" {
-		h, err := open(ctx, *lakeDir, d, p.now, p.log)
-		if err != nil {
+	if *collector != "" {
+		if err := p.send(ctx, m, rows, sender); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, h.close()) }()
-		defer func() { err = errors.Join(err, h.good.Flush(ctx), h.quarantine.Flush(ctx)) }()
-		at, err := h.listen(ctx, "127.0.0.1:0", h.front())
-		if err != nil {
-			return err
-		}
-		sender.URL = "http://" + at + "/v1/events"
-		next = fmt.Sprintf("Next: bin/verdict run --lake %s --as-of DAY, the day after the last that counts.\n", *lakeDir)
+		p.imported(sender.Sent())
+		return nil
 	}
+	h, err := open(ctx, *lakeDir, d, p.now, p.log)
+	if err != nil {
+		return err
+	}
+	defer h.close() //nolint:errcheck // everything is written by now
+	at, err := h.listen(ctx, "127.0.0.1:0", h.front())
+	if err != nil {
+		return err
+	}
+	sender.URL = "http://" + at + "/v1/events"
 	if err := p.send(ctx, m, rows, sender); err != nil {
 		return err
 	}
-	p.imported(sender.Sent(), next)
+	if err := h.land(ctx); err != nil {
+		return err
+	}
+	p.imported(sender.Sent())
+	fmt.Fprintf(p.out, "Next: bin/verdict run --lake %s --as-of DAY, the day after the last that counts.\n", *lakeDir)
 	return nil
 }
 
@@ -90,7 +96,7 @@ func (p program) send(ctx context.Context, m *mapping.Mapping, rows *duck.File, 
 }
 
 // imported says what became of the events.
-func (p program) imported(sent mapping.Sent, next string) {
+func (p program) imported(sent mapping.Sent) {
 	fmt.Fprintf(p.out, "%d events accepted, %d in quarantine.\n", sent.Accepted, sent.Quarantined)
 	for _, q := range sent.Failures {
 		for _, f := range q.Failures {
@@ -100,5 +106,4 @@ func (p program) imported(sent mapping.Sent, next string) {
 	if sent.Quarantined > 0 {
 		fmt.Fprintln(p.out, "Mend the mapping and import again: events that are there already stay single.")
 	}
-	fmt.Fprint(p.out, next)
 }

@@ -62,7 +62,7 @@ func (h *home) report(ctx context.Context, w io.Writer, asJSON bool, traffic *sh
 		return fmt.Errorf("read checks: %w", err)
 	}
 	out := outcome{Traffic: traffic}
-	for _, e := range h.experiments {
+	for _, e := range h.project.Experiments {
 		history, err := decide.History(ctx, h.store, e.ID)
 		if err != nil {
 			return err

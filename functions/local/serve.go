@@ -33,10 +33,10 @@ func (p program) serve(ctx context.Context, flags *flag.FlagSet, args []string) 
 		return err
 	}
 	fmt.Fprintf(p.err, "Dashboard  http://%s\nCollector  http://%s/v1/events (write key %s)\nPipeline   every %s; Ctrl-C ends\n", at, at, writeKey, *every)
-	stages := h.stages(h.senders(p)...)
+	steps := h.steps(h.senders(p)...)
 	for {
 		asOf := p.now().UTC().Truncate(24 * time.Hour)
-		if err := h.bringUp(ctx, stages, newBoard(p.err, false, 2), asOf); err != nil && ctx.Err() == nil {
+		if err := h.bringUp(ctx, steps, newBoard(p.err, false, 2), asOf); err != nil && ctx.Err() == nil {
 			fmt.Fprintln(p.err, "verdict: "+err.Error())
 		}
 		if wait(ctx, *every) != nil {

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net/http"
+	"time"
+
+	"verdict/shared/embedded/outbox"
+	"verdict/shared/feature"
+	"verdict/shared/notify"
+	"verdict/shared/optimizely"
+	"verdict/shared/pipeline"
+	"verdict/shared/slack"
+)
+
+// steps are those of the pipeline, after what delivers to the lake the events that were acknowledged.
+func (h *home) steps(senders ...notify.Sender) []pipeline.Step {
+	p := &pipeline.Pipeline{
+		Project: h.project, Objects: h.store, Engine: h.warehouse, Catalog: h.warehouse, NewRun: newRun, Now: h.now,
+		ReadFlags: h.readFlags, Flags: h.flags, Senders: senders,
+	}
+	land := pipeline.Step{Name: "land", Run: func(ctx context.Context, _ time.Time) error { return h.land(ctx) }}
+	return append([]pipeline.Step{land}, p.Steps()...)
+}
+
+func (h *home) land(ctx context.Context) error {
+	return errors.Join(h.good.Flush(ctx), h.quarantine.Flush(ctx))
+}
+
+func (h *home) readFlags(context.Context) ([]feature.Flag, error) {
+	body, err := h.datafile()
+	if err != nil {
+		return nil, err
+	}
+	return optimizely.ReadDatafile(body, environment)
+}
+
+// senders are the channels of this home: printed, kept as SNS would get it, and posted to the
+// Slack webhook that is configured, if any.
+func (h *home) senders(p program) []notify.Sender {
+	out := []notify.Sender{&outbox.Console{W: p.err}, &outbox.SNS{Objects: h.store}}
+	if url, ok := p.env("VERDICT_SLACK_WEBHOOK"); ok && url != "" {
+		out = append(out, slack.New(url, &http.Client{Timeout: 10 * time.Second}))
+	}
+	return out
+}
+
+// pipeline is `verdict run`.
+func (p program) pipeline(ctx context.Context, flags *flag.FlagSet, args []string) error {
+	lakeDir := flags.String("lake", ".verdict/lake", "folder of the lake")
+	projectDir := flags.String("project", "", "folder with events/ and athena-sql/ (default: built in)")
+	asOfText := flags.String("as-of", "", "evaluate what was known at the start of this day, UTC (default: today)")
+	asJSON := flags.Bool("json", false, "print the results as JSON")
+	if err := parse(flags, args, 0); err != nil {
+		return err
+	}
+	asOf := p.now().UTC().Truncate(24 * time.Hour)
+	if *asOfText != "" {
+		t, err := time.Parse(time.DateOnly, *asOfText)
+		if err != nil {
+			return fmt.Errorf("--as-of wants a date like 2026-01-26, not %q", *asOfText)
+		}
+		asOf = t
+	}
+	d, err := load(*projectDir)
+	if err != nil {
+		return err
+	}
+	h, err := open(ctx, *lakeDir, d, p.now, p.log)
+	if err != nil {
+		return err
+	}
+	defer h.close() //nolint:errcheck // everything is written by now
+	steps := h.steps(h.senders(p)...)
+	board := newBoard(p.err, p.live, 1, names(steps)...)
+	if err := h.bringUp(ctx, steps, board, asOf); err != nil {
+		return err
+	}
+	return h.report(ctx, p.out, *asJSON, nil)
+}
+
+// bringUp runs all steps for one moment.
+func (h *home) bringUp(ctx context.Context, steps []pipeline.Step, b *board, asOf time.Time) error {
+	for _, s := range steps {
+		done := b.start(s.Name)
+		if err := s.Run(ctx, asOf); err != nil {
+			return fmt.Errorf("%s: %w", s.Name, err)
+		}
+		done("")
+	}
+	return nil
+}
+
+func names(steps []pipeline.Step) []string {
+	var out []string
+	for _, s := range steps {
+		out = append(out, s.Name)
+	}
+	return out
+}
+
+// check is `verdict check`.
+func (p program) check(_ context.Context, flags *flag.FlagSet, args []string) error {
+	projectDir := flags.String("project", "", "folder with events/ and athena-sql/ (default: built in)")
+	if err := parse(flags, args, 0); err != nil {
+		return err
+	}
+	d, err := load(*projectDir)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(p.out, "%d events, %d models, %d metrics and %d experiments are sound.\n", len(d.Plan.Events), len(d.Models.Models), len(d.Metrics), len(d.Experiments))
+	return nil
+}

@@ -1,0 +1,114 @@
+// Package pipeline is the way from landed events to told people: which step does what, and in which
+// order. One machine runs all steps in a row; on AWS a Lambda runs each. Every step is idempotent
+// and picks up where an earlier run was interrupted.
+package pipeline
+
+import (
+	"context"
+	"time"
+
+	"verdict/shared/decide"
+	"verdict/shared/evaluate"
+	"verdict/shared/fault"
+	"verdict/shared/feature"
+	"verdict/shared/identity"
+	"verdict/shared/lake"
+	"verdict/shared/measure"
+	"verdict/shared/model"
+	"verdict/shared/notify"
+	"verdict/shared/project"
+)
+
+// Pipeline is what the steps work on. A step uses what it needs and leaves the rest alone.
+type Pipeline struct {
+	Project *project.Project
+	Objects lake.Objects
+	Engine  lake.Engine
+	Catalog lake.Catalog
+	NewRun  func() string // a name never used before, later names sorting later
+	Now     func() time.Time
+
+	ReadFlags func(context.Context) ([]feature.Flag, error) // Model
+	Flags     decide.Flags                                  // Decide
+	Senders   []notify.Sender                               // Notify
+	Dashboard string                                        // Notify: address for links, may be empty
+
+	evaluator *evaluate.Evaluator // keeps what it planned
+}
+
+// Step is one step and its name. asOf is the start of a day, UTC: what was known then counts.
+type Step struct {
+	Name string
+	Run  func(ctx context.Context, asOf time.Time) error
+}
+
+// Steps lists all steps in order.
+func (p *Pipeline) Steps() []Step {
+	return []Step{
+		{"model", p.Model},
+		{"resolve", p.Resolve},
+		{"measure", p.Measure},
+		{"evaluate", p.Evaluate},
+		{"decide", p.Decide},
+		{"notify", p.Notify},
+	}
+}
+
+// Model records the flags that are on, and makes events and identity edges of what has landed.
+func (p *Pipeline) Model(ctx context.Context, _ time.Time) error {
+	flags := &feature.Recorder{Read: p.ReadFlags, Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun, Now: p.Now}
+	if _, err := flags.Run(ctx); err != nil {
+		return err
+	}
+	if _, err := p.builder().Build(ctx, "fact_event"); err != nil {
+		return err
+	}
+	_, err := p.builder().Build(ctx, "identity_edge")
+	if fault.Is(err, fault.NotFound) {
+		return fault.New(fault.NotFound, "no events have arrived in this lake yet: send some to the collector (on one machine: verdict serve, import or demo)")
+	}
+	return err
+}
+
+// Resolve finds out who is who, and who saw what.
+func (p *Pipeline) Resolve(ctx context.Context, _ time.Time) error {
+	resolver := &identity.Resolver{Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun}
+	if _, err := resolver.Run(ctx); err != nil {
+		return err
+	}
+	_, err := p.builder().Build(ctx, "dim_user", "fact_experiment_exposure")
+	return err
+}
+
+func (p *Pipeline) builder() *model.Builder {
+	return &model.Builder{Project: p.Project.Models, Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun}
+}
+
+// Measure reduces events to sufficient statistics.
+func (p *Pipeline) Measure(ctx context.Context, asOf time.Time) error {
+	measurer := &measure.Measurer{Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun}
+	return measurer.Run(ctx, p.Project.Experiments, p.Project.Metrics, asOf)
+}
+
+// Evaluate turns statistics into results and validity checks.
+func (p *Pipeline) Evaluate(ctx context.Context, asOf time.Time) error {
+	if p.evaluator == nil {
+		p.evaluator = &evaluate.Evaluator{Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun}
+	}
+	_, _, err := p.evaluator.Run(ctx, p.Project.Experiments, p.Project.Metrics, asOf)
+	return err
+}
+
+// Decide decides on the results and moves the rollouts.
+func (p *Pipeline) Decide(ctx context.Context, asOf time.Time) error {
+	decider := &decide.Decider{Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, Flags: p.Flags, NewRun: p.NewRun, Now: p.Now}
+	_, err := decider.Run(ctx, p.Project.Experiments, asOf)
+	return err
+}
+
+// Notify tells people what they have not been told yet.
+func (p *Pipeline) Notify(ctx context.Context, _ time.Time) error {
+	notifier := &notify.Notifier{Objects: p.Objects, Senders: p.Senders, DashboardURL: p.Dashboard}
+	_, err := notifier.Run(ctx)
+	return err
+}
