@@ -22,7 +22,8 @@ type Reason struct {
 }
 
 // Decision is one row of fact_decision: what was concluded at one moment, and what came of it.
-// There is one row per change of verdict; a repeated run finds it and adds nothing.
+// There is one row per change of verdict; a repeated run finds it and adds nothing. Only while the
+// verdict is running do the headline and the reasons follow what is known.
 type Decision struct {
 	ID           string    `lake:"decision_id" json:"decision_id"`
 	ExperimentID string    `lake:"experiment_id" json:"experiment_id"`

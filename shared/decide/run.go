@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -75,7 +76,11 @@ func (d *Decider) one(ctx context.Context, in Evidence) (fresh *Decision, err er
 	}
 	if len(in.Results) > 0 && open(history, in) {
 		decision := Decide(in)
-		if changes(history, decision) {
+		if !changes(history, decision) {
+			if err := d.refresh(ctx, history, decision); err != nil {
+				return nil, err
+			}
+		} else {
 			err := d.write(ctx, len(history), decision, lake.Create)
 			if fault.Is(err, fault.Conflict) {
 				return nil, nil // another run was first: it acts, and the next run completes what it leaves undone
@@ -101,6 +106,21 @@ func (d *Decider) one(ctx context.Context, in Evidence) (fresh *Decision, err er
 		}
 	}
 	return fresh, nil
+}
+
+// refresh lets the word on a running experiment say what is known today: how far it is and what it
+// waits for. Since when it runs, and by which id, stays. Every other decision stands as it was taken.
+func (d *Decider) refresh(ctx context.Context, history []Decision, now Decision) error {
+	last := len(history) - 1
+	if now.Verdict != Running {
+		return nil
+	}
+	now.ID, now.AsOf, now.DecidedAt = history[last].ID, history[last].AsOf, history[last].DecidedAt
+	if reflect.DeepEqual(now, history[last]) {
+		return nil
+	}
+	history[last] = now
+	return d.write(ctx, last, now, lake.Overwrite)
 }
 
 // act moves the rollout as a decision asks, and notes what came of it.

@@ -268,6 +268,26 @@ func TestOnlyAChangeOfVerdictIsADecision(t *testing.T) {
 	}
 }
 
+// While nothing is decided, people read what is known today, and since when it has been so.
+func TestARunningExperimentSaysWhatIsKnown(t *testing.T) {
+	e := defined("short")
+	h := newHome(t, e)
+	for _, n := range []int{3, 5} {
+		h.known(t, day(n), []evaluate.Result{goal("short", "", -0.1, 0.2)}, nil, e)
+		h.run(t, day(n), e)
+	}
+	history := h.stored(t, e)
+	if len(history) != 1 || history[0].Verdict != decide.Running {
+		t.Fatalf("history %+v, want one decision that it runs", history)
+	}
+	if first := day(3).Format(time.DateOnly); history[0].AsOf != first {
+		t.Errorf("it runs since %s, want %s", history[0].AsOf, first)
+	}
+	if want := decide.Decide(decide.Evidence{Experiment: e, Results: []evaluate.Result{goal("short", "", -0.1, 0.2)}, AsOf: day(5)}); history[0].Headline != want.Headline {
+		t.Errorf("headline %q, want that of the last run: %q", history[0].Headline, want.Headline)
+	}
+}
+
 func TestNothingIsDecidedWithoutResultsOfTheDefinition(t *testing.T) {
 	e := defined("short")
 	h := newHome(t, e)
