@@ -1,0 +1,47 @@
+package lambdaio
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"verdict/shared/fault"
+	"verdict/shared/pipeline"
+)
+
+// Occasion is the input that infra gives a schedule: EventBridge Scheduler fills in when it was to
+// fire, which a retry does not change.
+type Occasion struct {
+	ScheduledTime time.Time `json:"scheduled_time"`
+}
+
+// Lease lets one process at a time do a piece of work; who comes second gets fault.Conflict.
+type Lease interface {
+	Run(ctx context.Context, name string, work func(context.Context) error) error
+}
+
+// Scheduled runs steps of the pipeline as of the day that began last when the schedule was to fire.
+// A second run at the same time ends at once: what it would do, the first does, or the next finds left.
+func Scheduled(name string, lease Lease, now func() time.Time, steps ...pipeline.Step) func(context.Context, Occasion) error {
+	return func(ctx context.Context, in Occasion) error {
+		at := in.ScheduledTime
+		if at.IsZero() { // invoked by hand
+			at = now()
+		}
+		asOf := at.UTC().Truncate(24 * time.Hour)
+		began := false
+		err := lease.Run(ctx, name, func(ctx context.Context) error {
+			began = true
+			for _, s := range steps {
+				if err := s.Run(ctx, asOf); err != nil {
+					return fmt.Errorf("%s: %w", s.Name, err)
+				}
+			}
+			return nil
+		})
+		if !began && fault.Is(err, fault.Conflict) {
+			return nil
+		}
+		return err
+	}
+}
