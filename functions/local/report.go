@@ -119,6 +119,9 @@ func (h *home) table(w io.Writer, out outcome) error {
 				lift = fmt.Sprintf("%+.1f %% [%s, %s]", 100*r.Lift, bound(r.LiftLow), bound(r.LiftHigh))
 			}
 		}
+		if e.Verdict == decide.Blocked {
+			lift = "withheld" // as on the dashboard: nobody should read its effects
+		}
 		verdict := strings.ReplaceAll(string(e.Verdict), "_", " ")
 		if e.Verdict == decide.Ship {
 			verdict += " " + e.Variant
