@@ -132,7 +132,7 @@ func (p program) play(ctx context.Context, h *home, clock *clock, address string
 		done(fmt.Sprintf("%d events", visits.Counts().Events))
 		asOf := config.Start.AddDate(0, 0, day+1)
 		clock.set(asOf)
-		if err := h.bringUp(ctx, steps, b, asOf); err != nil {
+		if err := bringUp(ctx, steps, b, asOf); err != nil {
 			return nil, err
 		}
 	}

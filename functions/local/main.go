@@ -14,11 +14,11 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	p := program{out: os.Stdout, err: os.Stderr, env: os.LookupEnv, now: time.Now, log: slog.New(slog.NewTextHandler(os.Stderr, nil)), live: isTerminal(os.Stderr)}
-	if err := p.run(ctx, os.Args[1:]); err != nil {
+	err := p.run(ctx, os.Args[1:])
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "verdict: "+err.Error())
-		stop()
 		os.Exit(1)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -89,7 +90,7 @@ func (h *home) report(ctx context.Context, w io.Writer, asJSON bool, traffic *sh
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(out)
 	}
-	return h.table(w, out)
+	return printTable(w, out)
 }
 
 func lineOf(r evaluate.Result) resultLine {
@@ -107,15 +108,15 @@ func lineOf(r evaluate.Result) resultLine {
 	return line
 }
 
-// table is the report for people: one line an experiment, and below it why.
-func (h *home) table(w io.Writer, out outcome) error {
+// printTable writes the report for people: one line an experiment, and below it why.
+func printTable(w io.Writer, out outcome) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "\nEXPERIMENT\tVERDICT\tSINCE\tUNITS\tGOAL\tLIFT")
 	for _, e := range out.Experiments {
 		units, goal, lift := "", "", ""
 		for _, r := range e.Results {
 			if r.Role == string(experiment.Goal) {
-				units, goal = fmt.Sprint(r.UnitsControl+r.UnitsTreatment), r.Metric
+				units, goal = strconv.FormatInt(r.UnitsControl+r.UnitsTreatment, 10), r.Metric
 				lift = fmt.Sprintf("%+.1f %% [%s, %s]", 100*r.Lift, bound(r.LiftLow), bound(r.LiftHigh))
 			}
 		}

@@ -76,14 +76,14 @@ func (p program) pipeline(ctx context.Context, flags *flag.FlagSet, args []strin
 	defer h.close() //nolint:errcheck // everything is written by now
 	steps := h.steps(h.senders(p)...)
 	board := newBoard(p.err, p.live, 1, names(steps)...)
-	if err := h.bringUp(ctx, steps, board, asOf); err != nil {
+	if err := bringUp(ctx, steps, board, asOf); err != nil {
 		return err
 	}
 	return h.report(ctx, p.out, *asJSON, nil)
 }
 
 // bringUp runs all steps for one moment.
-func (h *home) bringUp(ctx context.Context, steps []pipeline.Step, b *board, asOf time.Time) error {
+func bringUp(ctx context.Context, steps []pipeline.Step, b *board, asOf time.Time) error {
 	for _, s := range steps {
 		done := b.start(s.Name)
 		if err := s.Run(ctx, asOf); err != nil {

@@ -36,7 +36,7 @@ func (p program) serve(ctx context.Context, flags *flag.FlagSet, args []string) 
 	steps := h.steps(h.senders(p)...)
 	for {
 		asOf := p.now().UTC().Truncate(24 * time.Hour)
-		if err := h.bringUp(ctx, steps, newBoard(p.err, false, 2), asOf); err != nil && ctx.Err() == nil {
+		if err := bringUp(ctx, steps, newBoard(p.err, false, 2), asOf); err != nil && ctx.Err() == nil {
 			fmt.Fprintln(p.err, "verdict: "+err.Error())
 		}
 		if wait(ctx, *every) != nil {

@@ -103,7 +103,7 @@ func (in Evidence) end(d *Decision) {
 				r.Label, r.Variant, share(e.MDE), r.UnitsControl+r.UnitsTreatment, change(r))})
 		}
 	}
-	d.Reasons = append(reasons, in.openGuardrails()...)
+	d.Reasons = slices.Concat(reasons, in.openGuardrails())
 	if goals > 0 && excluded == goals {
 		d.Verdict, d.Headline = Stop, fmt.Sprintf("Stop %s: no effect worth having", e.Name)
 		return

@@ -29,7 +29,8 @@ func defined(treatments ...string) *experiment.Experiment {
 		ID: "one_page", Name: "One-page checkout", Flag: "checkout", Control: "control", Start: experiment.Date{Time: start()},
 		PlannedDays: 14, MinimumDays: 7, PlannedUnits: 20000, Alpha: 0.05, MDE: 0.05, Mode: experiment.Auto,
 		Metrics: []experiment.Metric{
-			{Name: "purchase", Role: experiment.Goal}, {Name: "returns", Role: experiment.Guardrail, Margin: 0.02},
+			{Name: "purchase", Role: experiment.Goal},
+			{Name: "returns", Role: experiment.Guardrail, Margin: 0.02},
 			{Name: "clicks", Role: experiment.Secondary},
 		},
 	}
@@ -88,19 +89,23 @@ func TestDecide(t *testing.T) {
 		want       want
 	}{
 		"ship": {
-			two, 7, checks("pass", "pass"), []evaluate.Result{goal("short", better, 0.1, 0.2), guardrail("short", safe)},
+			two, 7, checks("pass", "pass"),
+			[]evaluate.Result{goal("short", better, 0.1, 0.2), guardrail("short", safe)},
 			want{decide.Ship, decide.Conclude, "short", "goal_better guardrail_safe"},
 		},
 		"ship when less is better": {
-			two, 7, checks("pass", "pass"), []evaluate.Result{decrease, guardrail("short", safe)},
+			two, 7, checks("pass", "pass"),
+			[]evaluate.Result{decrease, guardrail("short", safe)},
 			want{decide.Ship, decide.Conclude, "short", "goal_better guardrail_safe"},
 		},
 		"ship at the planned end": {
-			two, 14, checks("pass", "pass"), []evaluate.Result{goal("short", better, 0.01, 0.2), guardrail("short", safe)},
+			two, 14, checks("pass", "pass"),
+			[]evaluate.Result{goal("short", better, 0.01, 0.2), guardrail("short", safe)},
 			want{decide.Ship, decide.Conclude, "short", "goal_better guardrail_safe"},
 		},
 		"a secondary metric never decides": {
-			two, 7, checks("pass", "pass"), []evaluate.Result{goal("short", better, 0.1, 0.2), guardrail("short", safe), clicks},
+			two, 7, checks("pass", "pass"),
+			[]evaluate.Result{goal("short", better, 0.1, 0.2), guardrail("short", safe), clicks},
 			want{decide.Ship, decide.Conclude, "short", "goal_better guardrail_safe"},
 		},
 		"the better of two": {
@@ -114,79 +119,98 @@ func TestDecide(t *testing.T) {
 			want{decide.Ship, decide.Conclude, "short", "goal_better guardrail_safe"},
 		},
 		"blocked by the split": {
-			two, 7, checks("fail", "pass"), []evaluate.Result{goal("short", better, 0.1, 0.2), guardrail("short", safe)},
+			two, 7, checks("fail", "pass"),
+			[]evaluate.Result{goal("short", better, 0.1, 0.2), guardrail("short", safe)},
 			want{verdict: decide.Blocked, codes: "srm"},
 		},
 		"blocked by crossing": {
-			two, 7, checks("pass", "fail"), []evaluate.Result{goal("short", better, 0.1, 0.2), guardrail("short", safe)},
+			two, 7, checks("pass", "fail"),
+			[]evaluate.Result{goal("short", better, 0.1, 0.2), guardrail("short", safe)},
 			want{verdict: decide.Blocked, codes: "multiple_exposure"},
 		},
 		"blocked before rolled back": {
-			two, 7, checks("fail", "fail"), []evaluate.Result{goal("short", worse, -0.2, -0.1), guardrail("short", violated)},
+			two, 7, checks("fail", "fail"),
+			[]evaluate.Result{goal("short", worse, -0.2, -0.1), guardrail("short", violated)},
 			want{verdict: decide.Blocked, codes: "srm multiple_exposure"},
 		},
 		"blocked at the planned end": {
-			two, 14, checks("fail", "pass"), []evaluate.Result{goal("short", "", -0.01, 0.01), guardrail("short", safe)},
+			two, 14, checks("fail", "pass"),
+			[]evaluate.Result{goal("short", "", -0.01, 0.01), guardrail("short", safe)},
 			want{verdict: decide.Blocked, codes: "srm"},
 		},
 		"minimum run": {
-			two, 6, checks("pass", "pass"), []evaluate.Result{goal("short", better, 0.1, 0.2), guardrail("short", safe)},
+			two, 6, checks("pass", "pass"),
+			[]evaluate.Result{goal("short", better, 0.1, 0.2), guardrail("short", safe)},
 			want{verdict: decide.Running, codes: "minimum_run"},
 		},
 		"a check that cannot tell yet": {
-			two, 7, checks("insufficient", "pass"), []evaluate.Result{goal("short", better, 0.1, 0.2), guardrail("short", safe)},
+			two, 7, checks("insufficient", "pass"),
+			[]evaluate.Result{goal("short", better, 0.1, 0.2), guardrail("short", safe)},
 			want{verdict: decide.Running, codes: "srm"},
 		},
 		"checks that never ran": {
-			two, 7, nil, []evaluate.Result{goal("short", better, 0.1, 0.2), guardrail("short", safe)},
+			two, 7, nil,
+			[]evaluate.Result{goal("short", better, 0.1, 0.2), guardrail("short", safe)},
 			want{verdict: decide.Running, codes: "unchecked"},
 		},
 		"checks that never ran until the end": {
-			two, 14, nil, []evaluate.Result{goal("short", better, 0.1, 0.2), guardrail("short", safe)},
+			two, 14, nil,
+			[]evaluate.Result{goal("short", better, 0.1, 0.2), guardrail("short", safe)},
 			want{verdict: decide.Extend, codes: "goal_better unchecked"},
 		},
 		"guardrail violated on the first day": {
-			two, 1, checks("pass", "pass"), []evaluate.Result{goal("short", "", -0.2, 0.2), guardrail("short", violated)},
+			two, 1, checks("pass", "pass"),
+			[]evaluate.Result{goal("short", "", -0.2, 0.2), guardrail("short", violated)},
 			want{decide.RollBack, decide.Rollback, "control", "guardrail_violated"},
 		},
 		"guardrail violated although a goal is better": {
-			two, 7, checks("pass", "pass"), []evaluate.Result{goal("short", better, 0.1, 0.2), guardrail("short", violated)},
+			two, 7, checks("pass", "pass"),
+			[]evaluate.Result{goal("short", better, 0.1, 0.2), guardrail("short", violated)},
 			want{decide.RollBack, decide.Rollback, "control", "guardrail_violated"},
 		},
 		"harm needs no check": {
-			two, 1, nil, []evaluate.Result{goal("short", "", -0.2, 0.2), guardrail("short", violated)},
+			two, 1, nil,
+			[]evaluate.Result{goal("short", "", -0.2, 0.2), guardrail("short", violated)},
 			want{decide.RollBack, decide.Rollback, "control", "guardrail_violated"},
 		},
 		"goal worse": {
-			two, 3, checks("pass", "pass"), []evaluate.Result{goal("short", worse, -0.2, -0.1), guardrail("short", open)},
+			two, 3, checks("pass", "pass"),
+			[]evaluate.Result{goal("short", worse, -0.2, -0.1), guardrail("short", open)},
 			want{decide.RollBack, decide.Rollback, "control", "goal_worse"},
 		},
 		"one goal better and one worse": {
-			two, 7, checks("pass", "pass"), []evaluate.Result{goal("short", better, 0.1, 0.2), another, guardrail("short", safe)},
+			two, 7, checks("pass", "pass"),
+			[]evaluate.Result{goal("short", better, 0.1, 0.2), another, guardrail("short", safe)},
 			want{decide.RollBack, decide.Rollback, "control", "goal_worse"},
 		},
 		"running": {
-			two, 13, checks("pass", "pass"), []evaluate.Result{goal("short", "", -0.2, 0.2), guardrail("short", open)},
+			two, 13, checks("pass", "pass"),
+			[]evaluate.Result{goal("short", "", -0.2, 0.2), guardrail("short", open)},
 			want{verdict: decide.Running, codes: "undecided guardrail_open"},
 		},
 		"running with a better goal": {
-			two, 13, checks("pass", "pass"), []evaluate.Result{goal("short", better, 0.1, 0.2), guardrail("short", open)},
+			two, 13, checks("pass", "pass"),
+			[]evaluate.Result{goal("short", better, 0.1, 0.2), guardrail("short", open)},
 			want{verdict: decide.Running, codes: "guardrail_open"},
 		},
 		"stop": {
-			two, 14, checks("pass", "pass"), []evaluate.Result{goal("short", "", -0.02, 0.04), guardrail("short", safe)},
+			two, 14, checks("pass", "pass"),
+			[]evaluate.Result{goal("short", "", -0.02, 0.04), guardrail("short", safe)},
 			want{verdict: decide.Stop, codes: "no_effect"},
 		},
 		"stop when less is better": {
-			two, 14, checks("pass", "pass"), []evaluate.Result{slower, guardrail("short", safe)},
+			two, 14, checks("pass", "pass"),
+			[]evaluate.Result{slower, guardrail("short", safe)},
 			want{verdict: decide.Stop, codes: "no_effect"},
 		},
 		"extend": {
-			two, 14, checks("pass", "pass"), []evaluate.Result{goal("short", "", -0.02, 0.05), guardrail("short", safe)},
+			two, 14, checks("pass", "pass"),
+			[]evaluate.Result{goal("short", "", -0.02, 0.05), guardrail("short", safe)},
 			want{verdict: decide.Extend, codes: "undecided"},
 		},
 		"extend when nothing is known": {
-			two, 20, checks("pass", "pass"), []evaluate.Result{unknown, guardrail("short", open)},
+			two, 20, checks("pass", "pass"),
+			[]evaluate.Result{unknown, guardrail("short", open)},
 			want{verdict: decide.Extend, codes: "undecided guardrail_open"},
 		},
 		"extend when one of two is undecided": {
@@ -195,11 +219,13 @@ func TestDecide(t *testing.T) {
 			want{verdict: decide.Extend, codes: "no_effect undecided"},
 		},
 		"extend when better but the guardrail is open": {
-			two, 14, checks("pass", "pass"), []evaluate.Result{goal("short", better, 0.1, 0.2), guardrail("short", open)},
+			two, 14, checks("pass", "pass"),
+			[]evaluate.Result{goal("short", better, 0.1, 0.2), guardrail("short", open)},
 			want{verdict: decide.Extend, codes: "goal_better guardrail_open"},
 		},
 		"extend when a guardrail was not evaluated": {
-			two, 14, checks("pass", "pass"), []evaluate.Result{goal("short", better, 0.1, 0.2)},
+			two, 14, checks("pass", "pass"),
+			[]evaluate.Result{goal("short", better, 0.1, 0.2)},
 			want{verdict: decide.Extend, codes: "goal_better"},
 		},
 		"extend without results": {

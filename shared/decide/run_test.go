@@ -246,8 +246,14 @@ func TestOnlyAChangeOfVerdictIsADecision(t *testing.T) {
 		srm      string
 		fresh    int
 	}{
-		{undecided, "insufficient", 1}, {undecided, "pass", 0}, {undecided, "fail", 1}, {undecided, "fail", 0}, {undecided, "pass", 1}, {winning(), "pass", 0},
-		{winning(), "pass", 1}, {harming(), "pass", 0},
+		{undecided, "insufficient", 1},
+		{undecided, "pass", 0},
+		{undecided, "fail", 1},
+		{undecided, "fail", 0},
+		{undecided, "pass", 1},
+		{winning(), "pass", 0},
+		{winning(), "pass", 1},
+		{harming(), "pass", 0},
 	} {
 		h.known(t, day(n+1), c.evidence, checks(c.srm, "pass"), e)
 		if fresh := h.run(t, day(n+1), e); len(fresh) != c.fresh {

@@ -69,7 +69,7 @@ func file(t *testing.T, text string) *duck.File {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { f.Close() }) //nolint:errcheck // it was only read
+	t.Cleanup(func() { f.Close() })
 	return f
 }
 

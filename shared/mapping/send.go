@@ -129,8 +129,7 @@ func (s *Sender) post(ctx context.Context, body []byte) error {
 	s.sent.Accepted += answer.Accepted
 	s.sent.Quarantined += answer.Quarantined
 	const shown = 5 // enough to see the pattern
-	for _, q := range answer.Quarantine[:min(len(answer.Quarantine), shown-min(len(s.sent.Failures), shown))] {
-		s.sent.Failures = append(s.sent.Failures, q)
-	}
+	room := shown - len(s.sent.Failures)
+	s.sent.Failures = append(s.sent.Failures, answer.Quarantine[:min(len(answer.Quarantine), room)]...)
 	return nil
 }

@@ -16,11 +16,11 @@ func TestFetchDatafile(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/known.json":
-			fmt.Fprint(w, mixed) //nolint:errcheck // the client tells
+			fmt.Fprint(w, mixed)
 		case "/down.json":
 			w.WriteHeader(http.StatusBadGateway)
 		case "/page.json":
-			fmt.Fprint(w, "<html>") //nolint:errcheck // the client tells
+			fmt.Fprint(w, "<html>")
 		default:
 			w.WriteHeader(http.StatusForbidden)
 		}

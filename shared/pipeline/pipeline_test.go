@@ -55,7 +55,7 @@ func open(t *testing.T) (*pipeline.Pipeline, *directory.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { warehouse.Close() }) //nolint:errcheck // everything was read
+	t.Cleanup(func() { warehouse.Close() })
 	runs := 0
 	return &pipeline.Pipeline{
 		Project: p, Objects: store, Engine: warehouse, Catalog: warehouse, Flags: untouched{t},

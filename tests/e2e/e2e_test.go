@@ -248,7 +248,7 @@ func serve(t *testing.T, lake string) (base string, process *os.Process) {
 	lines := bufio.NewScanner(progress)
 	for lines.Scan() {
 		if _, at, ok := strings.Cut(lines.Text(), "http://"); ok {
-			go io.Copy(io.Discard, progress) //nolint:errcheck // ends with the process
+			go io.Copy(io.Discard, progress)
 			return "http://" + strings.Fields(at)[0], cmd.Process
 		}
 	}
@@ -305,7 +305,7 @@ func TestAcknowledgedEventsOutliveAKill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := *result.Rows[0][0]; got != fmt.Sprint(count) {
+	if got := *result.Rows[0][0]; got != strconv.Itoa(count) {
 		t.Errorf("%s events after the kill, want %d", got, count)
 	}
 	kept, err := (&directory.Store{Root: lake}).List(t.Context(), "quarantine/")

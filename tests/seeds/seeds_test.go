@@ -4,10 +4,10 @@ package seeds_test
 import (
 	"encoding/json"
 	"flag"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 )
 
@@ -27,8 +27,8 @@ func TestVerdictsAreRight(t *testing.T) {
 		t.Fatal(err)
 	}
 	for seed := *from; seed < *from+*seeds; seed++ {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			cmd := exec.CommandContext(t.Context(), binary, "demo", "--json", "--addr", "127.0.0.1:0", "--lake", t.TempDir(), "--seed", fmt.Sprint(seed))
+		t.Run(strconv.Itoa(seed), func(t *testing.T) {
+			cmd := exec.CommandContext(t.Context(), binary, "demo", "--json", "--addr", "127.0.0.1:0", "--lake", t.TempDir(), "--seed", strconv.Itoa(seed))
 			cmd.Stderr = os.Stderr
 			out, err := cmd.Output()
 			if err != nil {
