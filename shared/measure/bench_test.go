@@ -123,9 +123,10 @@ func twentyMetrics() []metric.Metric {
 
 // handwritten is what an expert in DuckDB would write for these twenty metrics and nothing else,
 // over the files themselves instead of the warehouse's views: one join, one aggregation per unit
-// into integers where integers do, then plain sums and sums of squares per variant. It does less
-// than the generated query, which gives every day of first exposure a cell of its own with centred
-// moments and the number of units that are not zero.
+// with counts where counts do, then plain sums and sums of squares per variant. Of nine ways to
+// write it that were tried, this was the fastest. It does less than the generated query, which gives
+// every day of first exposure a cell of its own with centred moments and the number of units that
+// are not zero.
 func handwritten(b *testing.B, h *home) string {
 	b.Helper()
 	files := func(name string) string {
@@ -144,30 +145,36 @@ func handwritten(b *testing.B, h *home) string {
 		return "read_parquet([" + lake.QuoteList(patterns) + "]" + days + ")"
 	}
 	var unit, sums strings.Builder
-	add := func(column, aggregate, condition, one, zero string) {
-		fmt.Fprintf(&unit, ",\n        %s(case when %s then %s else %s end) as %s", aggregate, condition, one, zero, column)
+	add := func(column, value string) {
+		fmt.Fprintf(&unit, ",\n        %s as %s", value, column)
 		fmt.Fprintf(&sums, ",\n    sum(%[1]s) as %[1]s_s, sum(%[1]s * %[1]s) as %[1]s_ss", column)
 	}
 	within := func(event string, n int) string {
 		return fmt.Sprintf("e.event_name = '%s' and e.event_ts < a.first_exposure_ts + interval %d day", event, n)
 	}
+	since := func(from, to int) string {
+		return fmt.Sprintf("e.event_ts >= a.first_exposure_ts + interval %d day and e.event_ts < a.first_exposure_ts + interval %d day", from, to)
+	}
+	count := func(condition string) string { return "count(case when " + condition + " then 1 end)" }
+	anyOf := func(condition string) string { return "cast(" + count(condition) + " > 0 as integer)" }
+	money := func(condition string) string { return "sum(case when " + condition + " then e.value else 0 end)" }
 	column := 0
 	next := func() string { column++; return "y" + strconv.Itoa(column-1) }
 	for _, event := range []string{"page_viewed", "product_viewed", "order_completed", "search_performed", "session_started", "product_added", "user_signed_in", "checkout_started"} {
-		add(next(), "max", within(event, 7), "1", "0")
+		add(next(), anyOf(within(event, 7)))
 	}
 	for _, event := range []string{"page_viewed", "product_viewed", "order_completed", "search_performed"} {
-		add(next(), "sum", within(event, 7), "1", "0")
+		add(next(), count(within(event, 7)))
 	}
 	for _, n := range []int{1, 3, 7, 14} {
-		add(next(), "sum", within("order_completed", n), "e.value", "0")
+		add(next(), money(within("order_completed", n)))
 	}
-	add(next(), "max", "e.event_ts >= a.first_exposure_ts + interval 1 day and e.event_ts < a.first_exposure_ts + interval 8 day", "1", "0")
-	add(next(), "max", "e.event_ts >= a.first_exposure_ts + interval 7 day and e.event_ts < a.first_exposure_ts + interval 14 day", "1", "0")
-	add("y18", "sum", within("product_viewed", 14), "1", "0")
-	add("d18", "sum", within("session_started", 14), "1", "0")
-	add("y19", "sum", within("order_completed", 14), "e.value", "0")
-	add("d19", "sum", within("order_completed", 14), "1", "0")
+	add(next(), anyOf(since(1, 8)))
+	add(next(), anyOf(since(7, 14)))
+	add(next(), count(within("product_viewed", 14)))
+	add("d18", count(within("session_started", 14)))
+	add(next(), money(within("order_completed", 14)))
+	add("d19", count(within("order_completed", 14)))
 	return `with a as (
     select u.entity_id, x.unit_id, x.variant, x.first_exposure_ts
     from ` + files("fact_experiment_exposure") + ` as x
@@ -179,8 +186,7 @@ func handwritten(b *testing.B, h *home) string {
 
 per_unit as (
     select
-        a.variant,
-        a.unit_id` + unit.String() + `
+        any_value(a.variant) as variant` + unit.String() + `
     from a
     left join ` + files("fact_event") + ` as e
         on e.entity_id = a.entity_id
@@ -188,7 +194,7 @@ per_unit as (
         and e.event_ts >= a.first_exposure_ts
         and e.event_ts < a.first_exposure_ts + interval 14 day
         and not e.is_bot
-    group by a.variant, a.unit_id
+    group by a.unit_id
 )
 
 select
