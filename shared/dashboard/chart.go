@@ -230,24 +230,24 @@ func (r *Report) trend(looks []evaluate.Result) trend {
 	return t
 }
 
-// axes choose days from the start to the planned end or the last look, and lifts by what the last
+// axes choose days from the start to the planned end, and lifts by what the last
 // look can tell: three times the reach of its interval shows the band shrinking to it.
 func (r *Report) axes(f frame, looks []evaluate.Result) (days, lifts scale) {
-	last := looks[len(looks)-1]
-	days = scale{0, max(float64(r.Experiment.PlannedDays), r.since(last.AsOf)), f.Left, f.Right}
+	days = scale{0, float64(r.Experiment.PlannedDays), f.Left, f.Right}
 	low, high := span(looks)
 	tightLow, tightHigh := span(looks[len(looks)-1:])
 	reach := tightHigh - tightLow
 	return days, scale{max(low, tightLow-reach), min(high, tightHigh+reach), f.Bottom, f.Top}
 }
 
-// since counts days from the start of the experiment.
+// since counts days from the start of the experiment to its planned end: looks after it are that of the
+// end, taken again.
 func (r *Report) since(asOf string) float64 {
 	t, err := time.Parse(time.DateOnly, asOf)
 	if err != nil {
 		return 0
 	}
-	return t.Sub(r.Experiment.Start.Time).Hours() / 24
+	return min(t.Sub(r.Experiment.Start.Time).Hours()/24, float64(r.Experiment.PlannedDays))
 }
 
 func (r *Report) dayLabels(days scale) []tick {

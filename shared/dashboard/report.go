@@ -133,17 +133,17 @@ func (r *Report) Units() int64 {
 	return fewest
 }
 
-// Day returns how many whole days the results cover, or have passed when there are none.
+// Day returns how many whole days of the plan the results cover, or have passed when there are none.
 func (r *Report) Day() int {
 	until := r.today
 	if asOf, err := time.Parse(time.DateOnly, r.AsOf()); err == nil {
 		until = asOf
 	}
-	return max(0, int(until.Sub(r.Experiment.Start.Time).Hours()/24))
+	return min(max(0, int(until.Sub(r.Experiment.Start.Time).Hours()/24)), r.Experiment.PlannedDays)
 }
 
 // Percent returns how much of the planned days is over.
-func (r *Report) Percent() int { return min(100, 100*r.Day()/r.Experiment.PlannedDays) }
+func (r *Report) Percent() int { return 100 * r.Day() / r.Experiment.PlannedDays }
 
 // Confidence is that of the intervals, as a percentage.
 func (r *Report) Confidence() string { return share(1 - r.Experiment.Alpha) }
