@@ -37,16 +37,15 @@ func request(ctx context.Context, in events.APIGatewayV2HTTPRequest) (*http.Requ
 		}
 		body = decoded
 	}
-	target := in.RawPath
-	if target == "" {
-		target = "/"
-	}
-	if in.RawQueryString != "" {
-		target += "?" + in.RawQueryString
-	}
-	r, err := http.NewRequestWithContext(ctx, in.RequestContext.HTTP.Method, target, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, in.RequestContext.HTTP.Method, "/", bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("read request: %w", err)
+	}
+	// In spite of their names, a HTTP API hands over the path decoded and the query as it came: a "%"
+	// or "?" in the path stands for itself (aws/aws-lambda-dotnet#1901).
+	r.URL.RawQuery = in.RawQueryString
+	if in.RawPath != "" {
+		r.URL.Path = in.RawPath
 	}
 	for name, value := range in.Headers {
 		r.Header.Set(name, value)
@@ -56,7 +55,7 @@ func request(ctx context.Context, in events.APIGatewayV2HTTPRequest) (*http.Requ
 	}
 	r.Host = in.RequestContext.DomainName
 	r.RemoteAddr = in.RequestContext.HTTP.SourceIP
-	r.RequestURI = target
+	r.RequestURI = r.URL.RequestURI()
 	return r, nil
 }
 
