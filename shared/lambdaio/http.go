@@ -41,7 +41,7 @@ func request(ctx context.Context, in events.APIGatewayV2HTTPRequest) (*http.Requ
 	if err != nil {
 		return nil, fmt.Errorf("read request: %w", err)
 	}
-	// In spite of their names, a HTTP API hands over the path decoded and the query as it came: a "%"
+	// In spite of its name rawPath comes decoded from a HTTP API, while the query comes as sent: a "%"
 	// or "?" in the path stands for itself (aws/aws-lambda-dotnet#1901).
 	r.URL.RawQuery = in.RawQueryString
 	if in.RawPath != "" {
