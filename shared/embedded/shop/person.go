@@ -145,7 +145,7 @@ func (s *Shop) playFirst(e *session) {
 	buy, comeBack := buys, comesBack
 	for _, x := range e.experiments {
 		if x.variant == "treatment" {
-			buy, comeBack = buy*s.truth[x.id].buy, comeBack*s.truth[x.id].return_
+			buy, comeBack = buy*s.truth[x.id].buy, comeBack*s.truth[x.id].comeBack
 		}
 	}
 	if p.rng.Float64() < buy {

@@ -3,19 +3,19 @@ package shop
 // effect is what a variant really does to a person. Only this file knows it: the pipeline has to
 // find out from the events.
 type effect struct {
-	buy     float64 // factor on the propensity to buy
-	return_ float64 // factor on the propensity to come back
-	lost    float64 // share of units whose exposures never reach the collector
+	buy      float64 // factor on the propensity to buy
+	comeBack float64 // factor on the propensity to come back
+	lost     float64 // share of units whose exposures never reach the collector
 }
 
 // truth is the effect of the treatment of each experiment.
 func truth() map[string]effect {
 	return map[string]effect{
-		"one_page_checkout":    {buy: 1.20, return_: 1},          // a true winner
-		"urgency_banner":       {buy: 1.06, return_: 0.78},       // sells today, and drives people away
-		"cart_service_rewrite": {buy: 1, return_: 1},             // A/A
-		"new_navigation":       {buy: 1, return_: 1, lost: 0.10}, // its page is left before the exposure is sent
-		"gift_wrap":            {buy: 1, return_: 1},             // nothing, and too few people to tell
+		"one_page_checkout":    {buy: 1.20, comeBack: 1},          // a true winner
+		"urgency_banner":       {buy: 1.06, comeBack: 0.78},       // sells today, and drives people away
+		"cart_service_rewrite": {buy: 1, comeBack: 1},             // A/A
+		"new_navigation":       {buy: 1, comeBack: 1, lost: 0.10}, // its page is left before the exposure is sent
+		"gift_wrap":            {buy: 1, comeBack: 1},             // nothing, and too few people to tell
 	}
 }
 
