@@ -1,0 +1,31 @@
+package main
+
+import (
+	"time"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+)
+
+// dev is small, quick to show what it does, and leaves nothing behind.
+func dev() Environment {
+	return Environment{
+		Name:              "dev",
+		Namespaces:        []string{"shop"},
+		Since:             "2026-01-01",
+		RequestsPerSecond: 50,
+		RequestBurst:      100,
+		Buffer:            time.Minute,
+		CollectorMemory:   256,
+		JobMemory:         512,
+		RawDays:           30,
+		LogDays:           awslogs.RetentionDays_ONE_WEEK,
+		ScanGiB:           10,
+		Schedule: Schedule{
+			Model:    "cron(0/15 * * * ? *)",
+			Resolve:  "cron(5/15 * * * ? *)",
+			Evaluate: "cron(8/15 * * * ? *)",
+			Decide:   "cron(12/15 * * * ? *)",
+		},
+		Optimizely: Optimizely{BaseURL: "https://api.optimizely.com/flags/v1"},
+	}
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/mail"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+)
+
+// Environment is everything in which one deployment differs from another.
+type Environment struct {
+	Name    string // first part of every stack's name
+	Account string // that may be deployed to; empty: that of the credentials
+	Region  string // likewise
+	Keep    bool   // data outlives its stack
+
+	Namespaces []string // that write keys may stand for: Athena sees no other
+	Since      string   // first event date that Athena looks for
+	Domain     Domain   // of the collector; without it AWS names the address
+
+	RequestsPerSecond float64       // the collector takes, steadily
+	RequestBurst      float64       // and at once
+	Buffer            time.Duration // how long Firehose gathers events before it writes a file
+	CollectorMemory   float64       // MB; Lambda's share of a CPU grows with it
+	JobMemory         float64       // MB
+
+	RawDays  float64               // how long landed events are kept; 0: for ever
+	LogDays  awslogs.RetentionDays // likewise of all logs
+	ScanGiB  float64               // Athena cancels a query that would read more
+	Schedule Schedule
+
+	AlarmEmail    string // where alarms go
+	DecisionEmail string // where decisions go
+	Optimizely    Optimizely
+}
+
+// Domain is the address of the collector on the customer's own site, which keeps browsers from
+// taking it for a third party.
+type Domain struct {
+	Name        string
+	Certificate string // ARN in the same region
+}
+
+// Schedule says when each job runs, as EventBridge Scheduler writes it, in UTC.
+type Schedule struct {
+	Model, Resolve, Evaluate, Decide string
+}
+
+// Optimizely is where flags are read and moved.
+type Optimizely struct {
+	Project     string // id; empty: no rollout is moved
+	Environment string // key on the flag platform
+	BaseURL     string
+	Datafile    string // address of the environment's datafile; empty: none is read
+}
+
+// check says everything that is wrong with an environment.
+func (e Environment) check() error {
+	var wrong []error
+	must := func(ok bool, format string, args ...any) {
+		if !ok {
+			wrong = append(wrong, fmt.Errorf(e.Name+": "+format, args...))
+		}
+	}
+	matches := func(pattern, text string) bool { return regexp.MustCompile("^(?:" + pattern + ")$").MatchString(text) }
+	address := func(text string) bool {
+		_, err := mail.ParseAddress(text)
+		return text == "" || err == nil
+	}
+
+	must(matches("[a-z][a-z0-9]{1,11}", e.Name), "Name %q must be 2 to 12 small letters or digits", e.Name)
+	must(matches("([0-9]{12})?", e.Account), "Account %q must be 12 digits or empty", e.Account)
+	must(e.Keep || e.Name != "prod", "Keep must be true: prod's data outlives its stack")
+	must(len(e.Namespaces) > 0, "Namespaces must name at least one")
+	for _, n := range e.Namespaces {
+		must(matches("[a-z][a-z0-9_]*", n), "Namespaces: %q must be small letters, digits and underscores", n)
+	}
+	_, err := time.Parse(time.DateOnly, e.Since)
+	must(err == nil, "Since %q must be a day such as 2026-01-31", e.Since)
+	must((e.Domain.Name == "") == (e.Domain.Certificate == ""), "Domain needs both Name and Certificate")
+	must(e.RequestsPerSecond > 0 && e.RequestBurst > 0, "RequestsPerSecond and RequestBurst must be positive")
+	must(e.Buffer >= time.Minute && e.Buffer <= 15*time.Minute, "Buffer %s must be from 1m to 15m, as Firehose demands", e.Buffer)
+	must(e.CollectorMemory >= 128 && e.JobMemory >= 128, "CollectorMemory and JobMemory must be at least 128 MB, as Lambda demands")
+	must(e.RawDays >= 0, "RawDays must not be negative")
+	must(e.LogDays != "", "LogDays must be set")
+	must(e.ScanGiB >= 1, "ScanGiB must be at least 1")
+	for _, s := range []string{e.Schedule.Model, e.Schedule.Resolve, e.Schedule.Evaluate, e.Schedule.Decide} {
+		must(matches(`rate\(.+\)|cron\(.+\)`, s), "Schedule %q must be rate(...) or cron(...)", s)
+	}
+	must(address(e.AlarmEmail), "AlarmEmail %q is no address", e.AlarmEmail)
+	must(address(e.DecisionEmail), "DecisionEmail %q is no address", e.DecisionEmail)
+	must((e.Optimizely.Project == "") == (e.Optimizely.Environment == ""), "Optimizely needs both Project and Environment")
+	for _, url := range []string{e.Optimizely.BaseURL, e.Optimizely.Datafile} {
+		must(url == "" || strings.HasPrefix(url, "https://"), "Optimizely: %q must start with https://", url)
+	}
+	return errors.Join(wrong...)
+}
+
+// hints says what an environment does without, so that nobody finds out by waiting.
+func (e Environment) hints() []string {
+	var out []string
+	if e.AlarmEmail == "" {
+		out = append(out, "alarms reach nobody: set AlarmEmail")
+	}
+	if e.Optimizely.Project == "" || e.Optimizely.Datafile == "" {
+		out = append(out, "no flags are read and no rollout is moved: set Optimizely")
+	}
+	return out
+}

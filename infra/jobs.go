@@ -1,0 +1,119 @@
+package main
+
+import (
+	"time"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsscheduler"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsschedulertargets"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"verdict/shared/awsio/setting"
+)
+
+// jobTimeout is Lambda's longest: a job that is cut off is completed by its next run.
+const jobTimeout = 15 * time.Minute
+
+// schedulerRetries is how often an event that did not reach the function is sent again; a function
+// that was reached and fails is retried by Lambda, twice.
+const schedulerRetries = 3
+
+// newJobs makes the functions that turn events into decisions, one step of the way each.
+func newJobs(scope constructs.Construct, f functions, d data, decided awssns.Topic, failed awssqs.IQueue, dashboard *string) []awslambda.IFunction {
+	at := f.environment.Schedule
+	from := f.environment.Optimizely
+	elt := job{name: "elt", id: "Model", schedule: at.Model, description: "Makes tables of what has landed"}
+	elt.reads, elt.writes = []string{raw, quarantine, warehouse}, []string{warehouse}
+	elt.settings = map[string]*string{setting.Datafile: &from.Datafile}
+
+	identity := job{name: "identity", id: "Resolve", schedule: at.Resolve, description: "Finds out who is who, and who saw what"}
+	identity.reads, identity.writes = []string{warehouse}, []string{warehouse}
+
+	evaluator := job{name: "evaluator", id: "Evaluate", schedule: at.Evaluate, description: "Measures experiments and works out results"}
+	evaluator.reads, evaluator.writes = []string{warehouse}, []string{warehouse}
+
+	decider := job{name: "decider", id: "Decide", schedule: at.Decide, description: "Decides, moves rollouts and tells people"}
+	decider.reads = []string{warehouse, decisions, notifications}
+	decider.writes = decider.reads
+	decider.settings = map[string]*string{
+		setting.DecisionTopic:     decided.TopicArn(),
+		setting.OptimizelyToken:   d.secrets.optimizely.Ref(),
+		setting.OptimizelyProject: &from.Project,
+		setting.OptimizelyStage:   &from.Environment,
+		setting.OptimizelyURL:     &from.BaseURL,
+		setting.Dashboard:         dashboard,
+	}
+	decider.allows = []awsiam.PolicyStatement{
+		allow([]string{"sns:Publish"}, decided.TopicArn()),
+		d.secrets.reading(d.secrets.optimizely),
+	}
+
+	var out []awslambda.IFunction
+	for _, j := range []job{elt, identity, evaluator, decider} {
+		out = append(out, j.add(group(scope, j.id), f, d, failed))
+	}
+	return out
+}
+
+// job is a function that runs on a schedule over the lake.
+type job struct {
+	name, id, schedule, description string
+	reads, writes                   []string // prefixes of the lake
+	settings                        map[string]*string
+	allows                          []awsiam.PolicyStatement
+}
+
+func (j job) add(scope constructs.Construct, f functions, d data, failed awssqs.IQueue) awslambda.Function {
+	settings := d.query.settings(d)
+	settings[setting.StateTable] = d.state.table.TableName()
+	for name, value := range j.settings {
+		settings[name] = value
+	}
+	allows := []awsiam.PolicyStatement{d.state.leasing(), d.catalog.writing(scope)}
+	allows = append(allows, d.querying(scope, j.reads...)...)
+	allows = append(allows, d.lake.writing(j.writes...)...)
+	fn := f.add(scope, function{
+		name:        j.name,
+		description: j.description,
+		memory:      f.environment.JobMemory,
+		timeout:     jobTimeout,
+		alone:       true,
+		failed:      failed,
+		settings:    settings,
+		allows:      append(allows, j.allows...),
+	})
+	awsscheduler.NewSchedule(scope, jsii.String("Schedule"), &awsscheduler.ScheduleProps{
+		Description: &j.description,
+		Schedule:    awsscheduler.ScheduleExpression_Expression(&j.schedule, nil),
+		Target: awsschedulertargets.NewLambdaInvoke(fn, &awsschedulertargets.ScheduleTargetBaseProps{
+			// shared/lambdaio.Occasion: a retry keeps the time, so it works on the same day.
+			Input:           awsscheduler.ScheduleTargetInput_FromObject(map[string]*string{"scheduled_time": awsscheduler.ContextAttribute_ScheduledTime()}),
+			DeadLetterQueue: failed,
+			RetryAttempts:   jsii.Number(schedulerRetries),
+			MaxEventAge:     seconds(time.Hour),
+		}),
+	})
+	return fn
+}
+
+// settings name what a function needs to work with the lake.
+func (w workgroup) settings(d data) map[string]*string {
+	return map[string]*string{
+		setting.LakeBucket:      d.lake.bucket.BucketName(),
+		setting.GlueDatabase:    &d.catalog.name,
+		setting.AthenaWorkgroup: &w.name,
+	}
+}
+
+// querying allows to read below the prefixes, in person and through Athena, whose answers are
+// written in the caller's name.
+func (d data) querying(scope constructs.Construct, prefixes ...string) []awsiam.PolicyStatement {
+	out := []awsiam.PolicyStatement{d.query.running(scope)}
+	out = append(out, d.catalog.reading(scope)...)
+	out = append(out, d.lake.reading(append([]string{answers}, prefixes...)...)...)
+	return append(out, d.lake.writing(answers)...)
+}

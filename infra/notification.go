@@ -1,0 +1,51 @@
+package main
+
+import (
+	"time"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssnssubscriptions"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"verdict/shared/awsio/setting"
+)
+
+const (
+	notifierMemory  = 128 // MB: it passes on one message at a time
+	notifierTimeout = 30 * time.Second
+)
+
+// notification is the way of a decision to people: a topic for whoever subscribes, and a function
+// that carries it on to Slack.
+type notification struct {
+	decisions awssns.Topic
+	notifier  awslambda.Function
+}
+
+func newNotification(scope constructs.Construct, f functions, d data, failed awssqs.IQueue) notification {
+	scope = group(scope, "Notification")
+	n := notification{
+		decisions: awssns.NewTopic(scope, jsii.String("Decisions"), &awssns.TopicProps{
+			DisplayName: jsii.String("Verdict " + f.environment.Name),
+			EnforceSSL:  jsii.Bool(true),
+		}),
+		notifier: f.add(scope, function{
+			name:        "notifier",
+			description: "Carries decisions on to Slack",
+			memory:      notifierMemory,
+			timeout:     notifierTimeout,
+			failed:      failed,
+			settings:    map[string]*string{setting.SlackWebhook: d.secrets.slack.Ref()},
+			allows:      []awsiam.PolicyStatement{d.secrets.reading(d.secrets.slack)},
+		}),
+	}
+	n.decisions.AddSubscription(awssnssubscriptions.NewLambdaSubscription(n.notifier, nil))
+	if f.environment.DecisionEmail != "" {
+		n.decisions.AddSubscription(awssnssubscriptions.NewEmailSubscription(&f.environment.DecisionEmail, nil))
+	}
+	return n
+}

@@ -1,0 +1,26 @@
+package main
+
+import (
+	"time"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+)
+
+// prod decides what real users see; its data outlives its stacks.
+func prod() Environment {
+	return Environment{
+		Name:              "prod",
+		Keep:              true,
+		Namespaces:        []string{"shop"},
+		Since:             "2026-01-01",
+		RequestsPerSecond: 2000,
+		RequestBurst:      4000,
+		Buffer:            5 * time.Minute,
+		CollectorMemory:   512,
+		JobMemory:         2048,
+		LogDays:           awslogs.RetentionDays_THREE_MONTHS,
+		ScanGiB:           1024,
+		Schedule:          hourly(),
+		Optimizely:        Optimizely{BaseURL: "https://api.optimizely.com/flags/v1"},
+	}
+}

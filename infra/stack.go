@@ -1,0 +1,111 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// addEnvironments adds a stage per environment to the app. build is the folder with one folder per
+// function, each holding its bootstrap.
+func addEnvironments(app awscdk.App, build string, environments ...Environment) error {
+	for _, name := range functionNames() {
+		if _, err := os.Stat(filepath.Join(build, name, "bootstrap")); err != nil {
+			return fmt.Errorf("find function %s (make functions builds it): %w", name, err)
+		}
+	}
+	for _, e := range environments {
+		if err := e.check(); err != nil {
+			return err
+		}
+		stage := awscdk.NewStage(app, &e.Name, &awscdk.StageProps{
+			Env: &awscdk.Environment{Account: optional(e.Account), Region: optional(e.Region)},
+		})
+		d, err := newData(stage, e)
+		if err != nil {
+			return err
+		}
+		newApp(stage, e, d, build)
+	}
+	return nil
+}
+
+// data is what must outlive a deployment, as the other stack sees it.
+type data struct {
+	lake    lake
+	streams streams
+	catalog catalog
+	query   workgroup
+	state   state
+	secrets secrets
+}
+
+func newData(stage awscdk.Stage, e Environment) (data, error) {
+	stack := newStack(stage, e, "data", "Verdict: events, tables, decisions and secrets")
+	d := data{lake: newLake(stack, e)}
+	d.streams = newStreams(stack, e, d.lake)
+	d.query = newWorkgroup(stack, e, d.lake)
+	d.state = newState(stack, e)
+	d.secrets = newSecrets(stack, e)
+	var err error
+	d.catalog, err = newCatalog(stack, e, d.lake)
+	return d, err
+}
+
+func newApp(stage awscdk.Stage, e Environment, d data, build string) {
+	stack := newStack(stage, e, "app", "Verdict: collector, jobs, notifier and dashboard")
+	for i, hint := range e.hints() {
+		awscdk.Annotations_Of(stack).AddWarningV2(jsii.String(fmt.Sprint("verdict:hint", i)), &hint)
+	}
+	f := functions{environment: e, build: build}
+	failed := newFailed(stack)
+	n := newNotification(stack, f, d, failed)
+	c := newCollector(stack, f, d)
+	board := newDashboard(stack, f, d)
+	jobs := newJobs(stack, f, d, n.decisions, failed, board.api.ApiEndpoint())
+	alarms := newAlarms(stack, e)
+	alarms.onCollector(c)
+	alarms.onStreams(d.streams, e.Buffer)
+	alarms.onFailed(failed)
+	alarms.onErrors(append(jobs, c.function, n.notifier, board.function)...)
+}
+
+// newStack gives stacks names that say whose they are in an account: verdict-dev-data.
+func newStack(stage awscdk.Stage, e Environment, name, description string) awscdk.Stack {
+	stack := awscdk.NewStack(stage, &name, &awscdk.StackProps{
+		StackName:             jsii.String("verdict-" + e.Name + "-" + name),
+		Description:           &description,
+		TerminationProtection: &e.Keep,
+	})
+	awscdk.Tags_Of(stack).Add(jsii.String("verdict:environment"), &e.Name, nil)
+	return stack
+}
+
+// removal says what becomes of data whose stack is deleted.
+func (e Environment) removal() awscdk.RemovalPolicy {
+	if e.Keep {
+		return awscdk.RemovalPolicy_RETAIN
+	}
+	return awscdk.RemovalPolicy_DESTROY
+}
+
+// group is a scope for the parts of one concern.
+func group(scope constructs.Construct, name string) constructs.Construct {
+	return constructs.NewConstruct(scope, &name)
+}
+
+// optional makes nothing of an empty text.
+func optional(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
+}
+
+func output(scope constructs.Construct, name, description string, value *string) {
+	awscdk.NewCfnOutput(scope, &name, &awscdk.CfnOutputProps{Description: &description, Value: value})
+}

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"time"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+)
+
+// staging is prod with less traffic and data that may go.
+func staging() Environment {
+	return Environment{
+		Name:              "staging",
+		Namespaces:        []string{"shop"},
+		Since:             "2026-01-01",
+		RequestsPerSecond: 200,
+		RequestBurst:      400,
+		Buffer:            5 * time.Minute,
+		CollectorMemory:   512,
+		JobMemory:         1024,
+		RawDays:           90,
+		LogDays:           awslogs.RetentionDays_ONE_MONTH,
+		ScanGiB:           100,
+		Schedule:          hourly(),
+		Optimizely:        Optimizely{BaseURL: "https://api.optimizely.com/flags/v1"},
+	}
+}
+
+// hourly lets each job find what the one before has made: a job takes 15 minutes at most.
+func hourly() Schedule {
+	return Schedule{
+		Model:    "cron(0 * * * ? *)",
+		Resolve:  "cron(15 * * * ? *)",
+		Evaluate: "cron(30 * * * ? *)",
+		Decide:   "cron(45 * * * ? *)",
+	}
+}
