@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"verdict/shared/fault"
 	"verdict/shared/lake"
@@ -33,7 +34,7 @@ func (s *Store) Get(_ context.Context, key string) ([]byte, error) {
 		return nil, fault.New(fault.Invalid, "get object: %q is no key", key)
 	}
 	body, err := os.ReadFile(s.Path(key))
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.EISDIR) || errors.Is(err, syscall.ENOTDIR) {
 		return nil, fault.New(fault.NotFound, "get object %s: %w", key, err)
 	}
 	if err != nil {
@@ -114,7 +115,7 @@ func (s *Store) List(_ context.Context, prefix string) ([]lake.Object, error) {
 	return out, nil
 }
 
-func valid(key string) bool { return key != "" && fs.ValidPath(key) }
+func valid(key string) bool { return key != "." && fs.ValidPath(key) }
 
 // MakeFolder makes the folder of a key prefix, for programs that write files there themselves.
 func (s *Store) MakeFolder(prefix string) error {
