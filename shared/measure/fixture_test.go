@@ -84,6 +84,20 @@ func (h *home) newRun() string {
 // top of it. people maps the ids that belong to another unit than themselves.
 func (h *home) land(tb testing.TB, events []event, people map[string]string) {
 	tb.Helper()
+	h.landEvents(tb, events)
+	members := make([]identity.Member, 0, len(people))
+	for entity, unit := range people {
+		members = append(members, identity.Member{EntityID: entity, UnitID: unit, Method: "signed_in", Confidence: 1})
+	}
+	if err := table.Write(tb.Context(), h.store, h.warehouse, table.Place{Table: "identity_map", Run: h.newRun()}, members); err != nil {
+		tb.Fatal(err)
+	}
+	h.build(tb)
+}
+
+// landEvents is land without the models.
+func (h *home) landEvents(tb testing.TB, events []event) {
+	tb.Helper()
 	rows := make([]string, len(events))
 	var days []string
 	for i, e := range events {
@@ -101,14 +115,6 @@ func (h *home) land(tb testing.TB, events []event, people map[string]string) {
 		days = append(days, date)
 	}
 	h.publishEvents(tb, "select * from (values "+strings.Join(rows, ",\n")+") as t(entity_id, event_name, event_ts, value, is_bot, properties, event_date)", days)
-	members := make([]identity.Member, 0, len(people))
-	for entity, unit := range people {
-		members = append(members, identity.Member{EntityID: entity, UnitID: unit, Method: "signed_in", Confidence: 1})
-	}
-	if err := table.Write(tb.Context(), h.store, h.warehouse, table.Place{Table: "identity_map", Run: h.newRun()}, members); err != nil {
-		tb.Fatal(err)
-	}
-	h.build(tb)
 }
 
 // publishEvents writes the rows of a SELECT as fact_event.

@@ -192,6 +192,22 @@ func TestWhoIsCounted(t *testing.T) {
 	}
 }
 
+// Even a unit of which there is no event at all, not the exposure itself, is a zero.
+func TestAUnitWithoutEventsCounts(t *testing.T) {
+	h := newHome(t)
+	there := []event{exposed("x", "a:1", "control", day(0)), ordered("a:1", day(0), 6)}
+	h.land(t, append(there, exposed("x", "a:gone", "control", day(0))), nil)
+	h.landEvents(t, there)
+	metrics := []metric.Metric{{Name: "basket", Kind: metric.Ratio, Window: days(0, 3), Numerator: revenue(), Denominator: orders()}}
+	want := []measure.Statistic{{
+		ExperimentID: "x", Metric: "basket", Variant: "control", ExposureDate: "2026-01-05",
+		Units: 2, Nonzero: 1, MeanY: 3, YY: 18, MeanD: 0.5, DD: 0.5, YD: 3,
+	}}
+	if diff := cmp.Diff(want, h.cells(t, running("x", 14, metrics...), metrics, day(9))); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
 // What a unit did on any of its devices is its value, once.
 func TestDevicesOfAPersonAddUp(t *testing.T) {
 	h := newHome(t)
