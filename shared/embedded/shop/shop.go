@@ -302,15 +302,16 @@ func (e *session) add(name, properties string) {
 	}
 	if p.rng.Float64() < broken {
 		e.shop.counts.Invalid++
-		name, properties = breakEvent(&event, p.rng.IntN(3), name, properties)
+		properties = breakEvent(&event, p.rng.IntN(3), name, properties)
 	}
 	event = append(event, `,"properties":`...)
 	event = append(event, properties...)
 	e.events = append(e.events, append(event, '}'))
 }
 
-// breakEvent makes an event break its contract in one of the ways that software does.
-func breakEvent(event *[]byte, way int, name, properties string) (string, string) {
+// breakEvent makes an event break its contract in one of the ways that software does, and returns
+// its properties.
+func breakEvent(event *[]byte, way int, name, properties string) string {
 	switch way {
 	case 0: // an event nobody planned
 		*event = bytes.Replace(*event, []byte(`"event":"`+name+`"`), []byte(`"event":"`+name+`_v2"`), 1)
@@ -319,7 +320,7 @@ func breakEvent(event *[]byte, way int, name, properties string) (string, string
 	default: // an id that is none
 		*event = bytes.Replace(*event, []byte(`"event_id":"`), []byte(`"event_id":"x`), 1)
 	}
-	return name, properties
+	return properties
 }
 
 // appendID writes a UUIDv7 of a time and given randomness.
