@@ -21,7 +21,7 @@ type dashboard struct {
 }
 
 func newDashboard(scope constructs.Construct, f functions, d data) dashboard {
-	scope = group(scope, "Dashboard")
+	scope = group(scope, "dashboard")
 	b := dashboard{
 		api: awsapigatewayv2.NewHttpApi(scope, jsii.String("Api"), &awsapigatewayv2.HttpApiProps{
 			ApiName:            jsii.String("verdict-" + f.environment.Name + "-dashboard"),
@@ -34,7 +34,7 @@ func newDashboard(scope constructs.Construct, f functions, d data) dashboard {
 			memory:      f.environment.JobMemory,
 			timeout:     dashboardTimeout,
 			settings:    d.query.settings(d),
-			allows:      d.querying(scope, warehouse, decisions),
+			allows:      d.querying(scope, warehouse),
 		}),
 	}
 	behind := awsapigatewayv2integrations.NewHttpLambdaIntegration(jsii.String("Function"), b.function, nil)

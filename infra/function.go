@@ -27,7 +27,7 @@ type functions struct {
 	build       string
 }
 
-// function is what one Lambda is told and what it may do.
+// function is what one Lambda is told and what it may do. Its parts stand in a group of its name.
 type function struct {
 	name        string
 	description string

@@ -24,7 +24,7 @@ type collector struct {
 }
 
 func newCollector(scope constructs.Construct, f functions, d data) collector {
-	scope = group(scope, "Collector")
+	scope = group(scope, "collector")
 	c := collector{
 		api: awsapigatewayv2.NewHttpApi(scope, jsii.String("Api"), &awsapigatewayv2.HttpApiProps{
 			ApiName:            jsii.String("verdict-" + f.environment.Name + "-collector"),

@@ -26,17 +26,17 @@ const schedulerRetries = 3
 func newJobs(scope constructs.Construct, f functions, d data, decided awssns.Topic, failed awssqs.IQueue, dashboard *string) []awslambda.IFunction {
 	at := f.environment.Schedule
 	from := f.environment.Optimizely
-	elt := job{name: "elt", id: "Model", schedule: at.Model, description: "Makes tables of what has landed"}
-	elt.reads, elt.writes = []string{raw, quarantine, warehouse}, []string{warehouse}
+	elt := job{name: "elt", schedule: at.Model, description: "Makes tables of what has landed"}
+	elt.reads, elt.writes = []string{raw, warehouse}, []string{warehouse}
 	elt.settings = map[string]*string{setting.Datafile: &from.Datafile}
 
-	identity := job{name: "identity", id: "Resolve", schedule: at.Resolve, description: "Finds out who is who, and who saw what"}
+	identity := job{name: "identity", schedule: at.Resolve, description: "Finds out who is who, and who saw what"}
 	identity.reads, identity.writes = []string{warehouse}, []string{warehouse}
 
-	evaluator := job{name: "evaluator", id: "Evaluate", schedule: at.Evaluate, description: "Measures experiments and works out results"}
+	evaluator := job{name: "evaluator", schedule: at.Evaluate, description: "Measures experiments and works out results"}
 	evaluator.reads, evaluator.writes = []string{warehouse}, []string{warehouse}
 
-	decider := job{name: "decider", id: "Decide", schedule: at.Decide, description: "Decides, moves rollouts and tells people"}
+	decider := job{name: "decider", schedule: at.Decide, description: "Decides, moves rollouts and tells people"}
 	decider.reads = []string{warehouse, decisions, notifications}
 	decider.writes = decider.reads
 	decider.settings = map[string]*string{
@@ -54,17 +54,17 @@ func newJobs(scope constructs.Construct, f functions, d data, decided awssns.Top
 
 	var out []awslambda.IFunction
 	for _, j := range []job{elt, identity, evaluator, decider} {
-		out = append(out, j.add(group(scope, j.id), f, d, failed))
+		out = append(out, j.add(group(scope, j.name), f, d, failed))
 	}
 	return out
 }
 
 // job is a function that runs on a schedule over the lake.
 type job struct {
-	name, id, schedule, description string
-	reads, writes                   []string // prefixes of the lake
-	settings                        map[string]*string
-	allows                          []awsiam.PolicyStatement
+	name, schedule, description string
+	reads, writes               []string // prefixes of the lake
+	settings                    map[string]*string
+	allows                      []awsiam.PolicyStatement
 }
 
 func (j job) add(scope constructs.Construct, f functions, d data, failed awssqs.IQueue) awslambda.Function {

@@ -93,7 +93,6 @@ func newState(scope constructs.Construct, e Environment) state {
 		PartitionKey:        &awsdynamodb.Attribute{Name: jsii.String("name"), Type: awsdynamodb.AttributeType_STRING},
 		TimeToLiveAttribute: jsii.String("expires"),
 		BillingMode:         awsdynamodb.BillingMode_PAY_PER_REQUEST,
-		Encryption:          awsdynamodb.TableEncryption_AWS_MANAGED,
 		DeletionProtection:  &e.Keep,
 		RemovalPolicy:       e.removal(),
 	})}

@@ -27,7 +27,7 @@ type notification struct {
 }
 
 func newNotification(scope constructs.Construct, f functions, d data, failed awssqs.IQueue) notification {
-	scope = group(scope, "Notification")
+	scope = group(scope, "notifier")
 	n := notification{
 		decisions: awssns.NewTopic(scope, jsii.String("Decisions"), &awssns.TopicProps{
 			DisplayName: jsii.String("Verdict " + f.environment.Name),

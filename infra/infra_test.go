@@ -1,0 +1,561 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/assertions"
+	"github.com/aws/jsii-runtime-go"
+	"github.com/google/go-cmp/cmp"
+
+	athenasql "verdict/athena-sql"
+	"verdict/shared/awsio/setting"
+	"verdict/shared/lambdaio"
+	"verdict/shared/model"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	jsii.Close()
+	os.Exit(code)
+}
+
+// object is a part of a template.
+type object = map[string]any
+
+// resource is one resource of one stack.
+type resource struct {
+	stack, id, kind string
+	all, properties object
+}
+
+func (r resource) String() string { return r.stack + "/" + r.id }
+
+// synthesized is what the app makes of environments.
+type synthesized struct {
+	templates map[string]assertions.Template // by stack, such as dev/data
+	resources []resource
+}
+
+func (s synthesized) of(kinds ...string) []resource {
+	return slices.DeleteFunc(slices.Clone(s.resources), func(r resource) bool { return !slices.Contains(kinds, r.kind) })
+}
+
+// build fills a folder as make functions does, with bootstraps that say no more than content and name.
+func build(folder, content string) error {
+	for _, name := range functionNames() {
+		if err := os.MkdirAll(filepath.Join(folder, name), 0o750); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(folder, name, "bootstrap"), []byte(content+name), 0o700); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func synthesize(folder string, environments ...Environment) (synthesized, error) {
+	app := awscdk.NewApp(&awscdk.AppProps{Outdir: jsii.String(filepath.Join(folder, "cdk.out"))})
+	if err := addEnvironments(app, folder, environments...); err != nil {
+		return synthesized{}, err
+	}
+	out := synthesized{templates: map[string]assertions.Template{}}
+	for _, e := range environments {
+		for _, name := range []string{"data", "app"} {
+			stack, ok := app.Node().FindChild(&e.Name).Node().FindChild(&name).(awscdk.Stack)
+			if !ok {
+				return synthesized{}, fmt.Errorf("%s/%s is no stack", e.Name, name)
+			}
+			where := e.Name + "/" + name
+			template := assertions.Template_FromStack(stack, nil)
+			out.templates[where] = template
+			for id, r := range in(*template.ToJSON(), "Resources") {
+				all := r.(object)
+				out.resources = append(out.resources, resource{where, id, all["Type"].(string), all, in(all, "Properties")})
+			}
+		}
+	}
+	return out, nil
+}
+
+var everything = sync.OnceValues(func() (synthesized, error) {
+	folder, err := os.MkdirTemp("", "infra")
+	if err != nil {
+		return synthesized{}, err
+	}
+	defer os.RemoveAll(folder)
+	if err := build(folder, ""); err != nil {
+		return synthesized{}, err
+	}
+	return synthesize(folder, dev(), staging(), prod())
+})
+
+func all(t *testing.T) synthesized {
+	t.Helper()
+	s, err := everything()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// in walks down a template; what is not there is empty.
+func in(from object, path ...string) object {
+	for _, name := range path {
+		from, _ = from[name].(object)
+	}
+	return from
+}
+
+// list makes a list of what CloudFormation lets stand alone.
+func list(v any) []any {
+	if v == nil {
+		return nil
+	}
+	if l, ok := v.([]any); ok {
+		return l
+	}
+	return []any{v}
+}
+
+// text spells a value of a template with the parts it is joined of, references as their names.
+func text(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case object:
+		if join, ok := v["Fn::Join"].([]any); ok {
+			var out strings.Builder
+			for _, part := range join[1].([]any) {
+				out.WriteString(text(part))
+			}
+			return out.String()
+		}
+	}
+	spelled, _ := json.Marshal(v)
+	return string(spelled)
+}
+
+// holds reports what an assertion of the CDK panics with.
+func holds(t *testing.T, check func()) {
+	t.Helper()
+	defer func() {
+		if problem := recover(); problem != nil {
+			t.Error(problem)
+		}
+	}()
+	check()
+}
+
+func TestPermissionsNameTheirActionsAndResources(t *testing.T) {
+	// What may be done to everything, because AWS knows no resource for it.
+	everywhere := map[string]string{
+		"xray:PutTraceSegments":    "traces belong to no resource",
+		"xray:PutTelemetryRecords": "traces belong to no resource",
+	}
+	var count int
+	for _, r := range all(t).resources {
+		documents := []object{in(r.properties, "PolicyDocument")}
+		for _, p := range list(r.properties["Policies"]) {
+			documents = append(documents, in(p.(object), "PolicyDocument"))
+		}
+		for _, document := range documents {
+			for _, s := range list(document["Statement"]) {
+				statement := s.(object)
+				if statement["Effect"] != "Allow" {
+					continue
+				}
+				count++
+				for _, action := range list(statement["Action"]) {
+					if strings.Contains(action.(string), "*") {
+						t.Errorf("%s allows %s", r, action)
+					}
+					if slices.Contains(list(statement["Resource"]), any("*")) && everywhere[action.(string)] == "" {
+						t.Errorf("%s allows %s on everything", r, action)
+					}
+				}
+				if statement["Principal"] == "*" {
+					t.Errorf("%s allows everybody %v", r, statement["Action"])
+				}
+			}
+		}
+		if managed := r.properties["ManagedPolicyArns"]; managed != nil {
+			t.Errorf("%s has policies that others write: %s", r, text(managed))
+		}
+	}
+	if count < 100 {
+		t.Errorf("found only %d permissions", count)
+	}
+}
+
+func TestOnlyTheDeciderMovesFlagsAndOnlyTheCollectorReadsKeys(t *testing.T) {
+	readers := map[string][]string{}
+	for _, r := range all(t).of("AWS::IAM::Policy") {
+		for _, s := range list(in(r.properties, "PolicyDocument")["Statement"]) {
+			if statement := s.(object); slices.Contains(list(statement["Action"]), any("secretsmanager:GetSecretValue")) {
+				for _, secret := range []string{"WriteKeys", "Optimizely", "Slack"} {
+					if strings.Contains(text(statement["Resource"]), "Secrets"+secret) && r.stack == "prod/app" {
+						name, _, _ := strings.Cut(r.id, "Role")
+						readers[secret] = append(readers[secret], name)
+					}
+				}
+			}
+		}
+	}
+	want := map[string][]string{"WriteKeys": {"collector"}, "Optimizely": {"decider"}, "Slack": {"notifier"}}
+	if diff := cmp.Diff(want, readers); diff != "" {
+		t.Errorf("readers of secrets (-want +got):\n%s", diff)
+	}
+}
+
+func TestFunctionsAreToldWhatTheyUse(t *testing.T) {
+	lake := []string{setting.LakeBucket, setting.GlueDatabase, setting.AthenaWorkgroup}
+	job := append(slices.Clone(lake), setting.StateTable)
+	want := map[string][]string{
+		"collector": {setting.GoodStream, setting.QuarantineStream, setting.WriteKeys},
+		"elt":       append(slices.Clone(job), setting.Datafile),
+		"identity":  job,
+		"evaluator": job,
+		"decider": append(slices.Clone(job), setting.DecisionTopic, setting.Dashboard,
+			setting.OptimizelyToken, setting.OptimizelyProject, setting.OptimizelyStage, setting.OptimizelyURL),
+		"notifier":  {setting.SlackWebhook},
+		"dashboard": lake,
+	}
+	for name, settings := range want {
+		want[name] = slices.Sorted(slices.Values(append(slices.Clone(settings), setting.Environment)))
+	}
+	for _, stack := range []string{"dev/app", "staging/app", "prod/app"} {
+		got := map[string][]string{}
+		for _, r := range all(t).of("AWS::Lambda::Function") {
+			if name, _, _ := strings.Cut(r.id, "Function"); r.stack == stack {
+				got[name] = []string{}
+				for variable := range in(r.properties, "Environment", "Variables") {
+					got[name] = append(got[name], variable)
+				}
+				slices.Sort(got[name])
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("settings of %s (-want +got):\n%s", stack, diff)
+		}
+	}
+}
+
+func TestFunctionsRunAsBuilt(t *testing.T) {
+	logs := map[string]object{}
+	for _, r := range all(t).of("AWS::Logs::LogGroup") {
+		logs[r.String()] = r.properties
+		if r.properties["RetentionInDays"] == nil {
+			t.Errorf("%s is kept for ever", r)
+		}
+	}
+	alone := []string{"elt", "identity", "evaluator", "decider"}
+	for _, r := range all(t).of("AWS::Lambda::Function") {
+		p := r.properties
+		name, _, _ := strings.Cut(r.id, "Function")
+		got := []any{p["Runtime"], p["Handler"], p["Architectures"], in(p, "TracingConfig")["Mode"]}
+		if diff := cmp.Diff([]any{"provided.al2023", "bootstrap", []any{"arm64"}, "Active"}, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", r, diff)
+		}
+		if got, want := p["ReservedConcurrentExecutions"] == 1.0, slices.Contains(alone, name); got != want {
+			t.Errorf("%s runs alone: got %t, want %t", r, got, want)
+		}
+		group, _ := in(p, "LoggingConfig", "LogGroup")["Ref"].(string)
+		if logs[r.stack+"/"+group] == nil {
+			t.Errorf("%s has no log of its own: %v", r, p["LoggingConfig"])
+		}
+	}
+}
+
+func TestAFailedEventIsKept(t *testing.T) {
+	want := []string{"decider", "elt", "evaluator", "identity", "notifier"}
+	var got []string
+	for _, r := range all(t).of("AWS::Lambda::EventInvokeConfig") {
+		if r.stack == "prod/app" && strings.Contains(text(in(r.properties, "DestinationConfig", "OnFailure")["Destination"]), "FailedQueue") {
+			name, _, _ := strings.Cut(r.id, "Function")
+			got = append(got, name)
+		}
+	}
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("functions whose failed events are kept (-want +got):\n%s", diff)
+	}
+}
+
+func TestSchedulesSayWhenTheyWereToFire(t *testing.T) {
+	schedules := all(t).of("AWS::Scheduler::Schedule")
+	if got, want := len(schedules), 3*4; got != want {
+		t.Errorf("got %d schedules, want %d", got, want)
+	}
+	for _, r := range schedules {
+		target := in(r.properties, "Target")
+		input := strings.ReplaceAll(target["Input"].(string), "<aws.scheduler.scheduled-time>", "2026-01-31T23:59:00Z")
+		var occasion lambdaio.Occasion
+		if err := json.Unmarshal([]byte(input), &occasion); err != nil {
+			t.Errorf("%s: %v", r, err)
+		}
+		if got, want := occasion.ScheduledTime, time.Date(2026, 1, 31, 23, 59, 0, 0, time.UTC); !got.Equal(want) {
+			t.Errorf("%s: got time %s, want %s", r, got, want)
+		}
+		if in(target, "DeadLetterConfig")["Arn"] == nil {
+			t.Errorf("%s forgets what it cannot deliver", r)
+		}
+	}
+}
+
+func TestStreamsWriteWhereTheCatalogReads(t *testing.T) {
+	s := all(t)
+	project, err := model.Load(athenasql.Files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for stack, template := range s.templates {
+		if !strings.HasSuffix(stack, "/data") {
+			continue
+		}
+		for _, prefix := range []string{"raw/", "quarantine/"} {
+			holds(t, func() {
+				template.HasResourceProperties(jsii.String("AWS::KinesisFirehose::DeliveryStream"), object{
+					"DeliveryStreamEncryptionConfigurationInput": object{"KeyType": "AWS_OWNED_CMK"},
+					"ExtendedS3DestinationConfiguration": object{
+						"Prefix":                           prefix + "namespace=!{partitionKeyFromQuery:namespace}/event_date=!{partitionKeyFromQuery:event_date}/",
+						"ErrorOutputPrefix":                "errors/" + prefix + "!{firehose:error-output-type}/!{timestamp:yyyy-MM-dd}/",
+						"FileExtension":                    ".ndjson.gz",
+						"CompressionFormat":                "GZIP",
+						"DynamicPartitioningConfiguration": object{"Enabled": true},
+						"BufferingHints":                   object{"SizeInMBs": 128},
+						"ProcessingConfiguration": object{"Enabled": true, "Processors": []any{
+							object{"Type": "RecordDeAggregation", "Parameters": []any{object{"ParameterName": "SubRecordType", "ParameterValue": "JSON"}}},
+							object{"Type": "MetadataExtraction", "Parameters": []any{
+								object{"ParameterName": "MetadataExtractionQuery", "ParameterValue": "{namespace:.namespace,event_date:.event_date}"},
+								object{"ParameterName": "JsonParsingEngine", "ParameterValue": "JQ-1.6"},
+							}},
+							object{"Type": "AppendDelimiterToRecord", "Parameters": []any{object{"ParameterName": "Delimiter", "ParameterValue": `\n`}}},
+						}},
+					},
+				})
+			})
+		}
+	}
+	tables := map[string]object{}
+	for _, r := range s.of("AWS::Glue::Table") {
+		input := in(r.properties, "TableInput")
+		tables[r.stack+"/"+input["Name"].(string)] = input
+	}
+	for _, source := range []string{"raw_event", "quarantine_event"} {
+		input := tables["prod/data/"+source]
+		parameters := in(input, "Parameters")
+		folder := strings.TrimSuffix(source, "_event")
+		if got, want := text(parameters["storage.location.template"]), "/"+folder+"/namespace=${namespace}/event_date=${event_date}/"; !strings.HasSuffix(got, want) {
+			t.Errorf("%s: partitions stand at %s, want …%s", source, got, want)
+		}
+		if got, want := parameters["projection.namespace.values"], strings.Join(prod().Namespaces, ","); got != want {
+			t.Errorf("%s: got namespaces %v, want %s", source, got, want)
+		}
+		var got, want []string
+		for _, part := range []any{in(input, "StorageDescriptor")["Columns"], input["PartitionKeys"]} {
+			for _, c := range list(part) {
+				got = append(got, fmt.Sprint(c.(object)["Name"], " ", c.(object)["Type"]))
+			}
+		}
+		for _, c := range project.ColumnsOf(source) {
+			want = append(want, c.Name+" "+strings.NewReplacer("varchar", "string", "timestamp(3)", "timestamp").Replace(c.Type))
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("columns of %s (-want +got):\n%s", source, diff)
+		}
+	}
+}
+
+func TestTheLakeIsPrivate(t *testing.T) {
+	for stack, template := range all(t).templates {
+		if !strings.HasSuffix(stack, "/data") {
+			continue
+		}
+		holds(t, func() {
+			template.AllResourcesProperties(jsii.String("AWS::S3::Bucket"), object{
+				"BucketEncryption":        object{"ServerSideEncryptionConfiguration": []any{object{"ServerSideEncryptionByDefault": object{"SSEAlgorithm": "AES256"}}}},
+				"VersioningConfiguration": object{"Status": "Enabled"},
+				"PublicAccessBlockConfiguration": object{
+					"BlockPublicAcls": true, "BlockPublicPolicy": true, "IgnorePublicAcls": true, "RestrictPublicBuckets": true,
+				},
+			})
+			template.HasResourceProperties(jsii.String("AWS::S3::BucketPolicy"), object{"PolicyDocument": object{"Statement": assertions.Match_ArrayWith(&[]any{
+				assertions.Match_ObjectLike(&object{"Effect": "Deny", "Action": "s3:*", "Principal": object{"AWS": "*"}, "Condition": object{"Bool": object{"aws:SecureTransport": "false"}}}),
+			})}})
+			template.HasResourceProperties(jsii.String("AWS::Athena::WorkGroup"), object{"WorkGroupConfiguration": object{
+				"EnforceWorkGroupConfiguration": true, "BytesScannedCutoffPerQuery": assertions.Match_AnyValue(),
+				"ResultConfiguration": object{"EncryptionConfiguration": object{"EncryptionOption": "SSE_S3"}},
+			}})
+		})
+	}
+	for _, r := range all(t).of("AWS::S3::Bucket") {
+		for _, rule := range list(in(r.properties, "LifecycleConfiguration")["Rules"]) {
+			expires := rule.(object)["ExpirationInDays"] != nil
+			prefix, _ := rule.(object)["Prefix"].(string)
+			if expires && (prefix == "" || slices.Contains([]string{warehouse, decisions, notifications}, prefix)) {
+				t.Errorf("%s lets %q expire, which may be in force", r, prefix)
+			}
+			if expires && prefix == raw && r.stack == "prod/data" {
+				t.Errorf("%s lets landed events expire", r)
+			}
+		}
+	}
+	for _, r := range all(t).of("AWS::SQS::Queue") {
+		if r.properties["SqsManagedSseEnabled"] != true {
+			t.Errorf("%s is not encrypted", r)
+		}
+	}
+}
+
+func TestDataOutlivesItsStackInProdOnly(t *testing.T) {
+	kinds := []string{"AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::SecretsManager::Secret", "AWS::Glue::Database", "AWS::Glue::Table"}
+	for _, r := range all(t).of(kinds...) {
+		want := "Delete"
+		if strings.HasPrefix(r.stack, "prod/") {
+			want = "Retain"
+		}
+		if got := r.all["DeletionPolicy"]; got != want {
+			t.Errorf("%s: got DeletionPolicy %v, want %s", r, got, want)
+		}
+		if !strings.HasSuffix(r.stack, "/data") {
+			t.Errorf("%s is data, but not in the data stack", r)
+		}
+	}
+	for _, kind := range kinds {
+		if len(all(t).of(kind)) == 0 {
+			t.Errorf("there is no %s", kind)
+		}
+	}
+}
+
+func TestNobodySeesTheDashboardUnsigned(t *testing.T) {
+	for _, r := range all(t).of("AWS::ApiGatewayV2::Route") {
+		want := "NONE"
+		if strings.HasPrefix(r.id, "dashboard") {
+			want = "AWS_IAM"
+		}
+		if got := r.properties["AuthorizationType"]; got != want {
+			t.Errorf("%s: got authorization %v, want %s", r, got, want)
+		}
+	}
+	for _, r := range all(t).of("AWS::ApiGatewayV2::Stage") {
+		if in(r.properties, "AccessLogSettings")["DestinationArn"] == nil || in(r.properties, "DefaultRouteSettings")["ThrottlingRateLimit"] == nil {
+			t.Errorf("%s needs an access log and a limit: %v", r, r.properties)
+		}
+	}
+	for _, r := range all(t).of("AWS::ApiGatewayV2::Api") {
+		if r.properties["CorsConfiguration"] != nil {
+			t.Errorf("%s answers CORS, which the collector does", r)
+		}
+	}
+}
+
+func TestEveryAlarmReachesTheTopic(t *testing.T) {
+	alarms := all(t).of("AWS::CloudWatch::Alarm")
+	// 5xx, two streams, the queue, and errors of each function.
+	if got, want := len(alarms), 3*(4+len(functionNames())); got != want {
+		t.Errorf("got %d alarms, want %d", got, want)
+	}
+	for _, r := range alarms {
+		if !strings.Contains(text(r.properties["AlarmActions"]), "AlarmsTopic") {
+			t.Errorf("%s tells nobody", r)
+		}
+	}
+}
+
+func TestNothingNeedsACustomResource(t *testing.T) {
+	for _, r := range all(t).resources {
+		if strings.HasPrefix(r.kind, "Custom::") || r.kind == "AWS::CloudFormation::CustomResource" {
+			t.Errorf("%s is a custom resource", r)
+		}
+	}
+}
+
+func TestADeploymentChangesWhatChanged(t *testing.T) {
+	code := func(content string, e Environment) map[string]string {
+		t.Helper()
+		folder := t.TempDir()
+		if err := build(folder, content); err != nil {
+			t.Fatal(err)
+		}
+		if content == "" {
+			if err := os.WriteFile(filepath.Join(folder, "elt", "bootstrap"), []byte("changed"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, err := synthesize(folder, e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := map[string]string{}
+		for _, r := range s.of("AWS::Lambda::Function") {
+			out[r.id] = text(in(r.properties, "Code")["S3Key"])
+		}
+		if got, want := len(s.of("AWS::ApiGatewayV2::DomainName")), map[bool]int{true: 1}[e.Domain.Name != ""]; got != want {
+			t.Errorf("got %d domains, want %d", got, want)
+		}
+		return out
+	}
+	withDomain := dev()
+	withDomain.Domain = Domain{Name: "events.example.com", Certificate: "arn:aws:acm:eu-central-1:123456789012:certificate/1"}
+	before, after := map[string]string{}, code("", withDomain)
+	for _, r := range all(t).of("AWS::Lambda::Function") {
+		if r.stack == "dev/app" {
+			before[r.id] = text(in(r.properties, "Code")["S3Key"])
+		}
+	}
+	for id := range before {
+		if got, want := before[id] != after[id], strings.HasPrefix(id, "elt"); got != want {
+			t.Errorf("%s is deployed anew: got %t, want %t", id, got, want)
+		}
+	}
+}
+
+func TestABrokenEnvironmentSaysWhatIsWrong(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*Environment)
+		want   string
+	}{
+		"name":        {func(e *Environment) { e.Name = "Dev 1" }, `Name "Dev 1" must be`},
+		"account":     {func(e *Environment) { e.Account = "12" }, `dev: Account "12" must be 12 digits`},
+		"namespaces":  {func(e *Environment) { e.Namespaces = nil }, "dev: Namespaces must name at least one"},
+		"namespace":   {func(e *Environment) { e.Namespaces = []string{"a,b"} }, `dev: Namespaces: "a,b" must be`},
+		"first day":   {func(e *Environment) { e.Since = "2026" }, `dev: Since "2026" must be a day`},
+		"half domain": {func(e *Environment) { e.Domain.Name = "a.example.com" }, "dev: Domain needs both"},
+		"throttle":    {func(e *Environment) { e.RequestBurst = 0 }, "dev: RequestsPerSecond and RequestBurst must be positive"},
+		"buffer":      {func(e *Environment) { e.Buffer = time.Second }, "dev: Buffer 1s must be from 1m to 15m"},
+		"memory":      {func(e *Environment) { e.JobMemory = 64 }, "must be at least 128 MB"},
+		"retention":   {func(e *Environment) { e.RawDays = -1 }, "dev: RawDays must not be negative"},
+		"logs":        {func(e *Environment) { e.LogDays = "" }, "dev: LogDays must be set"},
+		"scan":        {func(e *Environment) { e.ScanGiB = 0 }, "dev: ScanGiB must be at least 1"},
+		"schedule":    {func(e *Environment) { e.Schedule.Decide = "hourly" }, `dev: Schedule "hourly" must be rate(...) or cron(...)`},
+		"e-mail":      {func(e *Environment) { e.AlarmEmail = "nobody" }, `dev: AlarmEmail "nobody" is no address`},
+		"flags":       {func(e *Environment) { e.Optimizely.Project = "1" }, "dev: Optimizely needs both"},
+		"plain http":  {func(e *Environment) { e.Optimizely.BaseURL = "http://a" }, `dev: Optimizely: "http://a" must start with https://`},
+		"prod's data": {func(e *Environment) { e.Name, e.Keep = "prod", false }, "prod: Keep must be true"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := dev()
+			c.change(&e)
+			if err := e.check(); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got error %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestAMissingBuildSaysHowToMakeIt(t *testing.T) {
+	_, err := synthesize(t.TempDir(), dev())
+	if err == nil || !strings.Contains(err.Error(), "make functions") {
+		t.Errorf("got error %v, want one that names make functions", err)
+	}
+}
