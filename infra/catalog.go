@@ -45,10 +45,10 @@ func newCatalog(scope constructs.Construct, e Environment, l lake) (catalog, err
 // a file is readable as soon as Firehose has written it.
 func (c catalog) add(scope constructs.Construct, e Environment, l lake, source model.Source) {
 	at := func(path string) *string { return l.bucket.S3UrlForObject(&path) }
-	template := source.Location
+	template := []string{source.Location}
 	var partitions []any
 	for _, name := range source.PartitionBy {
-		template += name + "=${" + name + "}/"
+		template = append(template, name, "=${", name, "}/")
 		partitions = append(partitions, column(name, "string"))
 	}
 	var columns []any
@@ -73,7 +73,7 @@ func (c catalog) add(scope constructs.Construct, e Environment, l lake, source m
 				"projection.event_date.range":         e.Since + ",NOW+1DAYS", // clocks of clients are corrected, zones are not asked
 				"projection.event_date.interval":      "1",
 				"projection.event_date.interval.unit": "DAYS",
-				"storage.location.template":           at(template),
+				"storage.location.template":           at(strings.Join(template, "")),
 			},
 			StorageDescriptor: &awsglue.CfnTable_StorageDescriptorProperty{
 				Location:     at(source.Location),

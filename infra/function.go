@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"path/filepath"
 	"time"
 
@@ -52,9 +53,7 @@ func (f functions) add(scope constructs.Construct, fn function) awslambda.Functi
 		role.AddToPolicy(statement)
 	}
 	settings := map[string]*string{setting.Environment: &f.environment.Name}
-	for name, value := range fn.settings {
-		settings[name] = value
-	}
+	maps.Copy(settings, fn.settings)
 	props := &awslambda.FunctionProps{
 		Description:  &fn.description,
 		Runtime:      awslambda.Runtime_PROVIDED_AL2023(),

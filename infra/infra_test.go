@@ -49,13 +49,13 @@ func (s synthesized) of(kinds ...string) []resource {
 	return slices.DeleteFunc(slices.Clone(s.resources), func(r resource) bool { return !slices.Contains(kinds, r.kind) })
 }
 
-// build fills a folder as make functions does, with bootstraps that say no more than content and name.
-func build(folder, content string) error {
+// build fills a folder as make functions does, with bootstraps that say no more than their name.
+func build(folder string) error {
 	for _, name := range functionNames() {
 		if err := os.MkdirAll(filepath.Join(folder, name), 0o750); err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(folder, name, "bootstrap"), []byte(content+name), 0o700); err != nil {
+		if err := os.WriteFile(filepath.Join(folder, name, "bootstrap"), []byte(name), 0o700); err != nil {
 			return err
 		}
 	}
@@ -92,7 +92,7 @@ var everything = sync.OnceValues(func() (synthesized, error) {
 		return synthesized{}, err
 	}
 	defer os.RemoveAll(folder)
-	if err := build(folder, ""); err != nil {
+	if err := build(folder); err != nil {
 		return synthesized{}, err
 	}
 	return synthesize(folder, dev(), staging(), prod())
@@ -481,43 +481,49 @@ func TestNothingNeedsACustomResource(t *testing.T) {
 }
 
 func TestADeploymentChangesWhatChanged(t *testing.T) {
-	code := func(content string, e Environment) map[string]string {
-		t.Helper()
-		folder := t.TempDir()
-		if err := build(folder, content); err != nil {
-			t.Fatal(err)
-		}
-		if content == "" {
-			if err := os.WriteFile(filepath.Join(folder, "elt", "bootstrap"), []byte("changed"), 0o700); err != nil {
-				t.Fatal(err)
-			}
-		}
-		s, err := synthesize(folder, e)
-		if err != nil {
-			t.Fatal(err)
-		}
-		out := map[string]string{}
-		for _, r := range s.of("AWS::Lambda::Function") {
-			out[r.id] = text(in(r.properties, "Code")["S3Key"])
-		}
-		if got, want := len(s.of("AWS::ApiGatewayV2::DomainName")), map[bool]int{true: 1}[e.Domain.Name != ""]; got != want {
-			t.Errorf("got %d domains, want %d", got, want)
-		}
-		return out
+	folder := t.TempDir()
+	if err := build(folder); err != nil {
+		t.Fatal(err)
 	}
-	withDomain := dev()
-	withDomain.Domain = Domain{Name: "events.example.com", Certificate: "arn:aws:acm:eu-central-1:123456789012:certificate/1"}
-	before, after := map[string]string{}, code("", withDomain)
+	if err := os.WriteFile(filepath.Join(folder, "elt", "bootstrap"), []byte("changed"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	changed, err := synthesize(folder, dev())
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := map[string]string{}
 	for _, r := range all(t).of("AWS::Lambda::Function") {
-		if r.stack == "dev/app" {
-			before[r.id] = text(in(r.properties, "Code")["S3Key"])
+		before[r.String()] = text(in(r.properties, "Code")["S3Key"])
+	}
+	for _, r := range changed.of("AWS::Lambda::Function") {
+		after := text(in(r.properties, "Code")["S3Key"])
+		if got, want := after != before[r.String()], strings.HasPrefix(r.id, "elt"); got != want {
+			t.Errorf("%s is deployed anew: got %t, want %t", r, got, want)
 		}
 	}
-	for id := range before {
-		if got, want := before[id] != after[id], strings.HasPrefix(id, "elt"); got != want {
-			t.Errorf("%s is deployed anew: got %t, want %t", id, got, want)
-		}
+}
+
+func TestAnEnvironmentCanHaveADomainAndAddressees(t *testing.T) {
+	folder := t.TempDir()
+	if err := build(folder); err != nil {
+		t.Fatal(err)
 	}
+	e := dev()
+	e.Account, e.Region = "123456789012", "eu-central-1"
+	e.Domain = Domain{Name: "events.example.com", Certificate: "arn:aws:acm:eu-central-1:123456789012:certificate/1"}
+	e.AlarmEmail, e.DecisionEmail = "alarm@example.com", "decision@example.com"
+	s, err := synthesize(folder, e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := s.templates["dev/app"]
+	holds(t, func() {
+		template.HasResourceProperties(jsii.String("AWS::ApiGatewayV2::DomainName"), object{"DomainName": e.Domain.Name})
+		template.ResourceCountIs(jsii.String("AWS::ApiGatewayV2::ApiMapping"), jsii.Number(1))
+		template.HasResourceProperties(jsii.String("AWS::SNS::Subscription"), object{"Protocol": "email", "Endpoint": e.AlarmEmail})
+		template.HasResourceProperties(jsii.String("AWS::SNS::Subscription"), object{"Protocol": "email", "Endpoint": e.DecisionEmail})
+	})
 }
 
 func TestABrokenEnvironmentSaysWhatIsWrong(t *testing.T) {

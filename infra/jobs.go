@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
@@ -70,9 +71,7 @@ type job struct {
 func (j job) add(scope constructs.Construct, f functions, d data, failed awssqs.IQueue) awslambda.Function {
 	settings := d.query.settings(d)
 	settings[setting.StateTable] = d.state.table.TableName()
-	for name, value := range j.settings {
-		settings[name] = value
-	}
+	maps.Copy(settings, j.settings)
 	allows := []awsiam.PolicyStatement{d.state.leasing(), d.catalog.writing(scope)}
 	allows = append(allows, d.querying(scope, j.reads...)...)
 	allows = append(allows, d.lake.writing(j.writes...)...)

@@ -99,7 +99,7 @@ func newState(scope constructs.Construct, e Environment) state {
 }
 
 func (s state) leasing() awsiam.PolicyStatement {
-	return allow([]string{"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"}, s.table.TableArn())
+	return allow([]string{"dynamodb:PutItem", "dynamodb:DeleteItem"}, s.table.TableArn())
 }
 
 // allow is a statement that permits the actions on the resources.

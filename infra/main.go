@@ -19,12 +19,20 @@ import (
 )
 
 func main() {
-	defer jsii.Close()
-	// The CDK command line says where it wants the result.
-	app := awscdk.NewApp(&awscdk.AppProps{Outdir: jsii.String(cmp.Or(os.Getenv("CDK_OUTDIR"), "cdk.out"))})
-	if err := addEnvironments(app, ".build", dev(), staging(), prod()); err != nil {
+	err := run()
+	jsii.Close()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "infra:", err)
 		os.Exit(1)
 	}
+}
+
+func run() error {
+	// The CDK command line says where it wants the result.
+	app := awscdk.NewApp(&awscdk.AppProps{Outdir: jsii.String(cmp.Or(os.Getenv("CDK_OUTDIR"), "cdk.out"))})
+	if err := addEnvironments(app, ".build", dev(), staging(), prod()); err != nil {
+		return err
+	}
 	app.Synth(nil)
+	return nil
 }

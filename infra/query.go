@@ -38,5 +38,5 @@ func newWorkgroup(scope constructs.Construct, e Environment, l lake) workgroup {
 // a permission of its own.
 func (w workgroup) running(scope constructs.Construct) awsiam.PolicyStatement {
 	arn := awscdk.Stack_Of(scope).FormatArn(&awscdk.ArnComponents{Service: jsii.String("athena"), Resource: jsii.String("workgroup"), ResourceName: &w.name})
-	return allow([]string{"athena:StartQueryExecution", "athena:GetQueryExecution", "athena:GetQueryResults", "athena:StopQueryExecution", "athena:GetWorkGroup"}, arn)
+	return allow([]string{"athena:StartQueryExecution", "athena:GetQueryExecution", "athena:GetQueryResults", "athena:StopQueryExecution"}, arn)
 }
