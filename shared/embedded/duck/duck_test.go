@@ -12,6 +12,7 @@ import (
 	"verdict/shared/embedded/duck"
 	"verdict/shared/fault"
 	"verdict/shared/lake"
+	"verdict/shared/lake/laketest"
 )
 
 func openWarehouse(tb testing.TB, root string, landing ...lake.Table) (*duck.Warehouse, *directory.Store) {
@@ -147,4 +148,12 @@ func TestBrokenSQLIsInvalid(t *testing.T) {
 			t.Errorf("%s: %v, want an invalid query", sql, err)
 		}
 	}
+}
+
+func TestCatalog(t *testing.T) {
+	laketest.Catalog(t, func(t *testing.T) lake.Catalog {
+		t.Helper()
+		w, _ := openWarehouse(t, t.TempDir())
+		return w
+	})
 }
