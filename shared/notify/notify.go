@@ -24,6 +24,29 @@ type Message struct {
 	Decision    decide.Decision
 }
 
+// MailSubject is the subject as SNS and old mail servers take it: fewer than 100 characters of printable
+// ASCII (SNS API reference, Publish).
+func (m Message) MailSubject() string {
+	const most = 99
+	var out strings.Builder
+	for _, r := range m.Subject {
+		if r < ' ' || r > '~' {
+			r = '?'
+		}
+		if out.Len() < most {
+			out.WriteByte(byte(r))
+		}
+	}
+	return out.String()
+}
+
+// Attributes are what a subscriber can filter by.
+func (m Message) Attributes() map[string]string {
+	return map[string]string{
+		"decision_id": m.ID, "experiment_id": m.Decision.ExperimentID, "severity": m.Severity, "verdict": string(m.Decision.Verdict),
+	}
+}
+
 // Sender delivers messages to one channel.
 type Sender interface {
 	// Channel names the channel; what was sent is remembered under it.

@@ -44,7 +44,7 @@ func classOf(err error) fault.Class {
 	case "ValidationException", "InvalidRequestException", "InvalidInputException", "InvalidArgumentException", "InvalidParameter",
 		"InvalidParameterException":
 		return fault.Invalid
-	case "Throttling", "ThrottlingException", "ThrottledException", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown",
+	case "Throttling", "Throttled", "ThrottlingException", "ThrottledException", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown",
 		"RequestTimeout", "ProvisionedThroughputExceededException", "LimitExceededException", "ServiceUnavailable",
 		"ServiceUnavailableException", "InternalError", "InternalServerError", "InternalServerException", "InternalFailure",
 		"InternalServiceException", "OperationTimeoutException":

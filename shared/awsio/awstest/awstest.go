@@ -34,6 +34,7 @@ type Refusal struct {
 	Status  int
 	Code    string
 	Message string
+	XML     bool // as the services with the query protocol answer
 }
 
 // Error makes a Refusal an error, so that an action can return it.
@@ -114,11 +115,16 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request, body []byte) {
 	s.mu.Unlock()
 	if answer == nil {
 		answer = func([]byte) (any, error) {
-			return nil, &Refusal{http.StatusBadRequest, "UnknownOperationException", "the test has no action " + action}
+			return nil, &Refusal{Status: http.StatusBadRequest, Code: "UnknownOperationException", Message: "the test has no action " + action}
 		}
 	}
 	output, err := answer(body)
 	if refusal, ok := err.(*Refusal); ok { //nolint:errorlint // actions return it as it is
+		if refusal.XML {
+			w.WriteHeader(refusal.Status)
+			fmt.Fprintf(w, "<ErrorResponse><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message></Error></ErrorResponse>", refusal.Code, refusal.Message)
+			return
+		}
 		w.Header().Set("X-Amzn-Errortype", refusal.Code)
 		w.WriteHeader(refusal.Status)
 		fmt.Fprintf(w, `{"__type": %q, "message": %q}`, refusal.Code, refusal.Message)

@@ -68,32 +68,13 @@ func (*SNS) Channel() string { return "sns" }
 
 // Send implements notify.Sender. Sending a message again changes nothing.
 func (s *SNS) Send(ctx context.Context, m notify.Message) error {
-	text := func(value string) attribute { return attribute{"String", value} }
-	body, err := json.MarshalIndent(publish{
-		TopicArn: topic, Subject: subject(m.Subject), Message: m.Text,
-		MessageAttributes: map[string]attribute{
-			"decision_id": text(m.ID), "experiment_id": text(m.Decision.ExperimentID),
-			"severity": text(m.Severity), "verdict": text(string(m.Decision.Verdict)),
-		},
-	}, "", "  ")
+	attributes := map[string]attribute{}
+	for name, value := range m.Attributes() {
+		attributes[name] = attribute{"String", value}
+	}
+	body, err := json.MarshalIndent(publish{TopicArn: topic, Subject: m.MailSubject(), Message: m.Text, MessageAttributes: attributes}, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write message for sns: %w", err)
 	}
 	return s.Objects.Put(ctx, "outbox/sns/"+m.ID+".json", body, lake.Overwrite)
-}
-
-// subject makes a line that SNS takes as a subject: fewer than 100 characters of printable ASCII (API
-// reference, Publish).
-func subject(s string) string {
-	const most = 99
-	var out strings.Builder
-	for _, r := range s {
-		if r < ' ' || r > '~' {
-			r = '?'
-		}
-		if out.Len() < most {
-			out.WriteByte(byte(r))
-		}
-	}
-	return out.String()
 }
