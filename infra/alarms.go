@@ -73,17 +73,22 @@ func (a alarms) onCollector(c collector) {
 }
 
 func (a alarms) onStreams(s streams, buffer time.Duration) {
-	a.onStream("GoodStreamLate", s.good, buffer)
-	a.onStream("QuarantineStreamLate", s.quarantine, buffer)
+	a.onStream("GoodStream", s.good, buffer)
+	a.onStream("QuarantineStream", s.quarantine, buffer)
 }
 
 func (a alarms) onStream(id string, stream awskinesisfirehose.CfnDeliveryStream, buffer time.Duration) {
-	a.when(id, "Firehose holds events longer than it should: the lake falls behind. See its log.",
-		awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
-			Namespace: jsii.String("AWS/Firehose"), MetricName: jsii.String("DeliveryToS3.DataFreshness"),
+	highest := func(metric string) awscloudwatch.Metric {
+		return awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
+			Namespace: jsii.String("AWS/Firehose"), MetricName: &metric,
 			DimensionsMap: &map[string]*string{"DeliveryStreamName": stream.Ref()},
 			Period:        seconds(period), Statistic: jsii.String("Maximum"),
-		}), lateness*buffer.Seconds(), 1)
+		})
+	}
+	a.when(id+"Late", "Firehose holds events longer than it should: the lake falls behind. See its log.",
+		highest("DeliveryToS3.DataFreshness"), lateness*buffer.Seconds(), 1)
+	a.when(id+"Scattered", "Events of more days and namespaces at once than Firehose takes (500): the rest goes to errors/.",
+		highest("PartitionCountExceeded"), 1, 1)
 }
 
 func (a alarms) onFailed(queue awssqs.Queue) {

@@ -250,11 +250,12 @@ func TestFunctionsAreToldWhatTheyUse(t *testing.T) {
 }
 
 func TestFunctionsRunAsBuilt(t *testing.T) {
-	logs := map[string]object{}
+	logs, days := map[string]object{}, map[string]float64{"dev": 7, "staging": 30, "prod": 90}
 	for _, r := range all(t).of("AWS::Logs::LogGroup") {
 		logs[r.String()] = r.properties
-		if r.properties["RetentionInDays"] == nil {
-			t.Errorf("%s is kept for ever", r)
+		environment, _, _ := strings.Cut(r.stack, "/")
+		if got, want := r.properties["RetentionInDays"], days[environment]; got != want {
+			t.Errorf("%s is kept for %v days, want %v", r, got, want)
 		}
 	}
 	alone := []string{"elt", "identity", "evaluator", "decider"}
@@ -461,8 +462,8 @@ func TestNobodySeesTheDashboardUnsigned(t *testing.T) {
 
 func TestEveryAlarmReachesTheTopic(t *testing.T) {
 	alarms := all(t).of("AWS::CloudWatch::Alarm")
-	// 5xx, two streams, the queue, and errors of each function.
-	if got, want := len(alarms), 3*(4+len(functionNames())); got != want {
+	// 5xx, two of each stream, the queue, and errors of each function.
+	if got, want := len(alarms), 3*(6+len(functionNames())); got != want {
 		t.Errorf("got %d alarms, want %d", got, want)
 	}
 	for _, r := range alarms {
