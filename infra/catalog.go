@@ -135,5 +135,5 @@ func (c catalog) reading(scope constructs.Construct) []awsiam.PolicyStatement {
 
 // writing allows to publish tables and to delete none.
 func (c catalog) writing(scope constructs.Construct) awsiam.PolicyStatement {
-	return allow([]string{"glue:CreateTable", "glue:UpdateTable", "glue:CreatePartition", "glue:UpdatePartition", "glue:BatchCreatePartition", "glue:BatchUpdatePartition"}, c.arns(scope)...)
+	return allow([]string{"glue:CreateTable", "glue:UpdateTable", "glue:BatchCreatePartition", "glue:BatchUpdatePartition"}, c.arns(scope)...)
 }
