@@ -69,7 +69,7 @@ functions: $(FUNCTIONS:%=.build/%/bootstrap) ## build every Lambda for linux/arm
 
 .PHONY: $(FUNCTIONS:%=.build/%/bootstrap)
 .build/%/bootstrap:
-	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build -trimpath -tags lambda.norpc -ldflags "-s -w" -o $@ ./functions/$*
+	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build -trimpath -buildvcs=false -tags lambda.norpc -ldflags "-s -w" -o $@ ./functions/$*
 
 .PHONY: synth
 synth: functions ## synthesize the CloudFormation of every environment into cdk.out

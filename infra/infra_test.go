@@ -226,7 +226,7 @@ func TestFunctionsAreToldWhatTheyUse(t *testing.T) {
 		"evaluator": job,
 		"decider": append(slices.Clone(job), setting.DecisionTopic, setting.Dashboard,
 			setting.OptimizelyToken, setting.OptimizelyProject, setting.OptimizelyStage, setting.OptimizelyURL),
-		"notifier":  {setting.SlackWebhook},
+		"notifier":  {setting.LakeBucket, setting.SlackWebhook, setting.Dashboard},
 		"dashboard": lake,
 	}
 	for name, settings := range want {

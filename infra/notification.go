@@ -3,7 +3,6 @@ package main
 import (
 	"time"
 
-	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssnssubscriptions"
@@ -15,7 +14,7 @@ import (
 )
 
 const (
-	notifierMemory  = 128 // MB: it passes on one message at a time
+	notifierMemory  = 256 // MB: it reads the decisions and posts some of them
 	notifierTimeout = 30 * time.Second
 )
 
@@ -26,7 +25,8 @@ type notification struct {
 	notifier  awslambda.Function
 }
 
-func newNotification(scope constructs.Construct, f functions, d data, failed awssqs.IQueue) notification {
+func newNotification(scope constructs.Construct, f functions, d data, failed awssqs.IQueue, dashboard *string) notification {
+	allows := append(d.lake.reading(decisions, notifications), d.lake.writing(notifications)...)
 	scope = group(scope, "notifier")
 	n := notification{
 		decisions: awssns.NewTopic(scope, jsii.String("Decisions"), &awssns.TopicProps{
@@ -39,8 +39,12 @@ func newNotification(scope constructs.Construct, f functions, d data, failed aws
 			memory:      notifierMemory,
 			timeout:     notifierTimeout,
 			failed:      failed,
-			settings:    map[string]*string{setting.SlackWebhook: d.secrets.slack.Ref()},
-			allows:      []awsiam.PolicyStatement{d.secrets.reading(d.secrets.slack)},
+			settings: map[string]*string{
+				setting.LakeBucket:   d.lake.bucket.BucketName(),
+				setting.SlackWebhook: d.secrets.slack.Ref(),
+				setting.Dashboard:    dashboard,
+			},
+			allows: append(allows, d.secrets.reading(d.secrets.slack)),
 		}),
 	}
 	n.decisions.AddSubscription(awssnssubscriptions.NewLambdaSubscription(n.notifier, nil))

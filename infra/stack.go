@@ -63,9 +63,9 @@ func newApp(stage awscdk.Stage, e Environment, d data, build string) {
 	}
 	f := functions{environment: e, build: build}
 	failed := newFailed(stack)
-	n := newNotification(stack, f, d, failed)
 	c := newCollector(stack, f, d)
 	board := newDashboard(stack, f, d)
+	n := newNotification(stack, f, d, failed, board.api.ApiEndpoint())
 	jobs := newJobs(stack, f, d, n.decisions, failed, board.api.ApiEndpoint())
 	alarms := newAlarms(stack, e)
 	alarms.onCollector(c)

@@ -19,8 +19,11 @@ type Datafile struct {
 	Client      *http.Client // needs a timeout
 }
 
-// Flags fetches the datafile and lists its flags.
+// Flags fetches the datafile and lists its flags: none while there is no address.
 func (d Datafile) Flags(ctx context.Context) ([]feature.Flag, error) {
+	if d.URL == "" {
+		return nil, nil
+	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, d.URL, nil)
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "fetch datafile: %w", err)

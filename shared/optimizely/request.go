@@ -36,6 +36,9 @@ const (
 
 // read fetches a flag's ruleset. Reading is harmless, so it is repeated here.
 func (c *Client) read(ctx context.Context, flag string) (ruleset, error) {
+	if c.config.Project == "" {
+		return ruleset{}, fault.New(fault.Invalid, "read ruleset of flag %q: no Optimizely project is configured", flag)
+	}
 	for attempt := 1; ; attempt++ {
 		b, err := c.do(ctx, http.MethodGet, flag, nil)
 		if err == nil {

@@ -1,0 +1,26 @@
+// Command elt is the Lambda that records the flags that are on, and makes tables of what has landed.
+package main
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"verdict/shared/awsio"
+	"verdict/shared/awsio/setting"
+	"verdict/shared/lambdaio"
+	"verdict/shared/optimizely"
+	"verdict/shared/pipeline"
+)
+
+func main() {
+	home := lambdaio.Must(awsio.Open(context.Background(), os.LookupEnv))
+	p := lambdaio.Must(home.Pipeline())
+	datafile := optimizely.Datafile{URL: lambdaio.Must(home.Setting(setting.Datafile)), Client: &http.Client{Timeout: 10 * time.Second}}
+	p.ReadFlags = datafile.Flags
+	lambda.Start(lambdaio.Scheduled("elt", lambdaio.Must(home.Lease()), time.Now,
+		pipeline.Step{Name: "model", Run: p.Model}))
+}

@@ -1,0 +1,19 @@
+// Command notifier is the Lambda that carries decisions on to Slack when SNS says that there are any.
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"verdict/shared/awsio"
+	"verdict/shared/awsio/setting"
+	"verdict/shared/lambdaio"
+)
+
+func main() {
+	home := lambdaio.Must(awsio.Open(context.Background(), os.LookupEnv))
+	webhook := func(ctx context.Context) (string, error) { return home.Secret(ctx, setting.SlackWebhook) }
+	lambda.Start(lambdaio.Slack(lambdaio.Must(home.Objects()), webhook, lambdaio.Must(home.Setting(setting.Dashboard))))
+}
