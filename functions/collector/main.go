@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"time"
 
@@ -16,13 +17,13 @@ import (
 )
 
 func main() {
-	ctx := context.Background()
-	home := lambdaio.Must(awsio.Open(ctx, os.LookupEnv))
+	home := lambdaio.Must(awsio.Open(context.Background(), os.LookupEnv))
 	lambda.Start(lambdaio.HTTP(&collect.Handler{
 		Plan:       lambdaio.Must(project.BuiltIn()).Plan,
 		Good:       lambdaio.Must(home.Stream(setting.GoodStream)),
 		Quarantine: lambdaio.Must(home.Stream(setting.QuarantineStream)),
-		Keys:       lambdaio.Must(home.WriteKeys(ctx)),
+		Keys:       home.WriteKeys,
+		Log:        slog.New(slog.NewJSONHandler(os.Stderr, nil)),
 		Now:        time.Now,
 	}))
 }

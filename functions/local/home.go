@@ -167,7 +167,7 @@ func (h *home) listen(ctx context.Context, address string, handler http.Handler)
 // front is what the API Gateway serves: the collector, and the dashboard for everything else.
 func (h *home) front() http.Handler {
 	collector := gateway.Handler(lambdaio.HTTP(&collect.Handler{
-		Plan: h.project.Plan, Good: h.good, Quarantine: h.quarantine, Keys: map[string]string{writeKey: namespace}, Now: h.now,
+		Plan: h.project.Plan, Good: h.good, Quarantine: h.quarantine, Keys: collect.FixedKeys(map[string]string{writeKey: namespace}), Log: h.log, Now: h.now,
 	}), h.now)
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", collector)

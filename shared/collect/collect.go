@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -36,12 +37,21 @@ type Stream interface {
 	Put(ctx context.Context, records [][]byte) (failed []int, err error)
 }
 
+// Keys gives the write keys in force, and the namespace that each stands for.
+type Keys func(ctx context.Context) (map[string]string, error)
+
+// FixedKeys are keys that never change.
+func FixedKeys(keys map[string]string) Keys {
+	return func(context.Context) (map[string]string, error) { return keys, nil }
+}
+
 // Handler answers the collector's HTTP requests.
 type Handler struct {
 	Plan       *plan.Plan
 	Good       Stream            // events that keep their contract
 	Quarantine Stream            // the others, with what is wrong with them
-	Keys       map[string]string // write key -> namespace
+	Keys       Keys
+	Log        *slog.Logger // gets what a client is not told: why something could not be stored
 	Now        func() time.Time
 	parsers    fastjson.ParserPool
 }
@@ -116,7 +126,14 @@ func (h *Handler) collect(w http.ResponseWriter, r *http.Request) {
 		fail(w, problem{Title: "Body is not a batch", Status: http.StatusBadRequest, Detail: err.Error()})
 		return
 	}
-	namespace, ok := h.namespace(r, batch)
+	keys, err := h.Keys(r.Context())
+	if err != nil {
+		h.Log.ErrorContext(r.Context(), "write keys are not available", slog.Any("error", err))
+		w.Header().Set("Retry-After", "60")
+		fail(w, problem{Title: "Write keys are not available", Status: http.StatusServiceUnavailable, Detail: "Send the batch again later."})
+		return
+	}
+	namespace, ok := keys[writeKey(r, batch)]
 	if !ok {
 		fail(w, problem{Title: "Unknown write key", Status: http.StatusUnauthorized, Detail: "Send the write key in X-Write-Key or in the field write_key."})
 		return
@@ -139,7 +156,7 @@ func (h *Handler) collect(w http.ResponseWriter, r *http.Request) {
 		reply.Accepted++
 		good.add(i, func(line []byte) []byte { return from.appendEvent(line, event) })
 	}
-	notStored := append(good.put(r.Context(), h.Good), bad.put(r.Context(), h.Quarantine)...)
+	notStored := append(h.put(r.Context(), h.Good, good), h.put(r.Context(), h.Quarantine, bad)...)
 	if len(notStored) > 0 {
 		w.Header().Set("Retry-After", "1")
 		fail(w, problem{
@@ -183,13 +200,11 @@ func parse(parser *fastjson.Parser, body []byte) (*fastjson.Value, error) {
 	return batch, nil
 }
 
-func (h *Handler) namespace(r *http.Request, batch *fastjson.Value) (string, bool) {
-	key := r.Header.Get("X-Write-Key")
-	if key == "" {
-		key = string(batch.GetStringBytes("write_key"))
+func writeKey(r *http.Request, batch *fastjson.Value) string {
+	if key := r.Header.Get("X-Write-Key"); key != "" {
+		return key
 	}
-	namespace, ok := h.Keys[key]
-	return namespace, ok
+	return string(batch.GetStringBytes("write_key"))
 }
 
 // packer puts lines into records within the limits of the stream, and remembers whose they are.
@@ -215,12 +230,13 @@ func (p *packer) add(index int, appendLine func([]byte) []byte) {
 }
 
 // put sends the records and returns the indexes of the events that were not stored.
-func (p *packer) put(ctx context.Context, stream Stream) (notStored []int) {
+func (h *Handler) put(ctx context.Context, stream Stream, p packer) (notStored []int) {
 	if len(p.records) == 0 {
 		return nil
 	}
 	failed, err := stream.Put(ctx, p.records)
 	if err != nil {
+		h.Log.ErrorContext(ctx, "events were not stored", slog.Int("records", len(p.records)), slog.Any("error", err))
 		for _, lines := range p.lines {
 			notStored = append(notStored, lines...)
 		}

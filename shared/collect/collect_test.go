@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -56,7 +57,7 @@ func newHandler(tb testing.TB) (h *collect.Handler, good, bad *sink) {
 	}
 	good, bad = &sink{}, &sink{}
 	return &collect.Handler{
-		Plan: p, Good: good, Quarantine: bad, Keys: map[string]string{"wk": "shop"},
+		Plan: p, Good: good, Quarantine: bad, Keys: collect.FixedKeys(map[string]string{"wk": "shop"}), Log: slog.New(slog.DiscardHandler),
 		Now: func() time.Time { return receivedAt },
 	}, good, bad
 }
@@ -205,6 +206,20 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("content type %s", got)
 			}
 		})
+	}
+}
+
+func TestKeysThatCannotBeReadAreNoRefusal(t *testing.T) {
+	h, good, _ := newHandler(t)
+	var log bytes.Buffer
+	h.Log = slog.New(slog.NewTextHandler(&log, nil))
+	h.Keys = func(context.Context) (map[string]string, error) { return nil, errors.New("the secret has no value") }
+	w := post(h, `{"events":[`+event(1, "")+`]}`)
+	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || len(good.lines) != 0 {
+		t.Errorf("answer %d %s: the client must keep its events", w.Code, w.Body)
+	}
+	if !strings.Contains(log.String(), "the secret has no value") || strings.Contains(w.Body.String(), "secret") {
+		t.Errorf("logged %s, answered %s: the reason is for us alone", &log, w.Body)
 	}
 }
 

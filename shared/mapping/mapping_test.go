@@ -3,6 +3,7 @@ package mapping_test
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -203,7 +204,7 @@ func (m *memory) Put(_ context.Context, records [][]byte) ([]int, error) {
 // by its id.
 func TestSendingSurvivesABadWay(t *testing.T) {
 	good, bad := &memory{}, &memory{}
-	collector := &collect.Handler{Plan: trackingPlan(t), Good: good, Quarantine: bad, Keys: map[string]string{"wk": "shop"}, Now: time.Now}
+	collector := &collect.Handler{Plan: trackingPlan(t), Good: good, Quarantine: bad, Keys: collect.FixedKeys(map[string]string{"wk": "shop"}), Log: slog.New(slog.DiscardHandler), Now: time.Now}
 	call := 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		call++
@@ -260,7 +261,7 @@ func TestSendingSurvivesABadWay(t *testing.T) {
 }
 
 func TestABadKeyIsNotTriedAgain(t *testing.T) {
-	collector := &collect.Handler{Plan: trackingPlan(t), Good: &memory{}, Quarantine: &memory{}, Keys: map[string]string{"wk": "shop"}, Now: time.Now}
+	collector := &collect.Handler{Plan: trackingPlan(t), Good: &memory{}, Quarantine: &memory{}, Keys: collect.FixedKeys(map[string]string{"wk": "shop"}), Log: slog.New(slog.DiscardHandler), Now: time.Now}
 	server := httptest.NewServer(collector)
 	defer server.Close()
 	s := &mapping.Sender{URL: server.URL + "/v1/events", Key: "other", Client: server.Client(), Wait: func(context.Context, time.Duration) error {

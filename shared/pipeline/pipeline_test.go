@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -74,7 +75,7 @@ func land(t *testing.T, p *pipeline.Pipeline, store *directory.Store, people int
 		t.Fatal(err)
 	}
 	at := start().Add(10 * time.Hour)
-	handler := &collect.Handler{Plan: p.Project.Plan, Good: stream, Quarantine: stream, Keys: map[string]string{"wk": "shop"}, Now: func() time.Time { return at.Add(time.Hour) }}
+	handler := &collect.Handler{Plan: p.Project.Plan, Good: stream, Quarantine: stream, Keys: collect.FixedKeys(map[string]string{"wk": "shop"}), Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return at.Add(time.Hour) }}
 	var events []json.RawMessage
 	for i := range people {
 		event := func(n int, name, properties string) {

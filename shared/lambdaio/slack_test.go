@@ -1,0 +1,64 @@
+package lambdaio_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"verdict/shared/decide"
+	"verdict/shared/embedded/directory"
+	"verdict/shared/fault"
+	"verdict/shared/lake"
+	"verdict/shared/lambdaio"
+)
+
+func TestSlackIsToldOnce(t *testing.T) {
+	store := &directory.Store{Root: t.TempDir()}
+	body, err := json.Marshal(decide.Decision{ID: "d1", ExperimentID: "checkout", Verdict: decide.Ship, Headline: "Ship treatment of Checkout"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Put(t.Context(), "decisions/checkout/0000.json", body, lake.Create); err != nil {
+		t.Fatal(err)
+	}
+	var posts []string
+	status := http.StatusServiceUnavailable
+	channel := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		text, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		posts = append(posts, string(text))
+		w.WriteHeader(status)
+	}))
+	defer channel.Close()
+
+	missing := lambdaio.Slack(store, func(context.Context) (string, error) { return "", fault.New(fault.NotFound, "no value") }, "")
+	if err := missing(t.Context(), events.SNSEvent{}); err != nil || len(posts) != 0 {
+		t.Errorf("without a webhook: %v, %d posts", err, len(posts))
+	}
+	locked := errors.New("access denied")
+	if err := lambdaio.Slack(store, func(context.Context) (string, error) { return "", locked }, "")(t.Context(), events.SNSEvent{}); !errors.Is(err, locked) {
+		t.Errorf("a secret that cannot be read: %v", err)
+	}
+	tell := lambdaio.Slack(store, func(context.Context) (string, error) { return channel.URL, nil }, "https://verdict.example.com")
+	if err := tell(t.Context(), events.SNSEvent{}); !fault.Is(err, fault.Transient) {
+		t.Errorf("while Slack is away: %v, want an error that Lambda retries", err)
+	}
+	status = http.StatusOK
+	for range 3 { // SNS delivers more than once
+		if err := tell(t.Context(), events.SNSEvent{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(posts) != 2 || !strings.Contains(posts[1], "Ship treatment of Checkout") || !strings.Contains(posts[1], "https://verdict.example.com/experiments/checkout") {
+		t.Errorf("posts %v, want the failed one and one more", posts)
+	}
+}
