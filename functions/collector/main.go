@@ -17,7 +17,7 @@ import (
 )
 
 func main() {
-	home := lambdaio.Must(awsio.Open(context.Background(), os.LookupEnv))
+	home := lambdaio.Must(awsio.Open(context.Background(), os.LookupEnv, time.Now))
 	lambda.Start(lambdaio.HTTP(&collect.Handler{
 		Plan:       lambdaio.Must(project.BuiltIn()).Plan,
 		Good:       lambdaio.Must(home.Stream(setting.GoodStream)),

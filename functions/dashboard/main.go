@@ -16,7 +16,7 @@ import (
 )
 
 func main() {
-	home := lambdaio.Must(awsio.Open(context.Background(), os.LookupEnv))
+	home := lambdaio.Must(awsio.Open(context.Background(), os.LookupEnv, time.Now))
 	experiments := lambdaio.Must(project.BuiltIn()).Experiments
 	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
 	lambda.Start(lambdaio.HTTP(dashboard.New(lambdaio.Must(home.Engine()), experiments, time.Now, log, "the schedules of elt, identity, evaluator and decider")))

@@ -17,7 +17,7 @@ import (
 
 func main() {
 	ctx := context.Background()
-	home := lambdaio.Must(awsio.Open(ctx, os.LookupEnv))
+	home := lambdaio.Must(awsio.Open(ctx, os.LookupEnv, time.Now))
 	p := lambdaio.Must(home.Pipeline())
 	p.Flags = lambdaio.Must(home.Optimizely(ctx))
 	p.Senders = []notify.Sender{lambdaio.Must(home.Topic())}

@@ -17,7 +17,7 @@ import (
 )
 
 func main() {
-	home := lambdaio.Must(awsio.Open(context.Background(), os.LookupEnv))
+	home := lambdaio.Must(awsio.Open(context.Background(), os.LookupEnv, time.Now))
 	p := lambdaio.Must(home.Pipeline())
 	datafile := optimizely.Datafile{URL: lambdaio.Must(home.Setting(setting.Datafile)), Client: &http.Client{Timeout: 10 * time.Second}}
 	p.ReadFlags = datafile.Flags

@@ -14,7 +14,7 @@ import (
 )
 
 func main() {
-	home := lambdaio.Must(awsio.Open(context.Background(), os.LookupEnv))
+	home := lambdaio.Must(awsio.Open(context.Background(), os.LookupEnv, time.Now))
 	p := lambdaio.Must(home.Pipeline())
 	lambda.Start(lambdaio.Scheduled("evaluator", lambdaio.Must(home.Lease()), time.Now,
 		pipeline.Step{Name: "measure", Run: p.Measure},

@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"os"
+	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 
@@ -13,7 +14,7 @@ import (
 )
 
 func main() {
-	home := lambdaio.Must(awsio.Open(context.Background(), os.LookupEnv))
+	home := lambdaio.Must(awsio.Open(context.Background(), os.LookupEnv, time.Now))
 	webhook := func(ctx context.Context) (string, error) { return home.Secret(ctx, setting.SlackWebhook) }
 	lambda.Start(lambdaio.Slack(lambdaio.Must(home.Objects()), webhook, lambdaio.Must(home.Setting(setting.Dashboard))))
 }

@@ -34,16 +34,17 @@ const leaseHold = 16 * time.Minute
 type Home struct {
 	config  aws.Config
 	env     func(string) (string, bool)
+	now     func() time.Time
 	secrets *secret.Store
 }
 
 // Open reads the SDK's own configuration: region, credentials, endpoints.
-func Open(ctx context.Context, env func(string) (string, bool)) (*Home, error) {
+func Open(ctx context.Context, env func(string) (string, bool), now func() time.Time) (*Home, error) {
 	config, err := awsconfig.LoadDefaultConfig(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("load AWS configuration: %w", err)
 	}
-	return &Home{config: config, env: env, secrets: secret.New(config, time.Now)}, nil
+	return &Home{config: config, env: env, now: now, secrets: secret.New(config, now)}, nil
 }
 
 // Setting returns the value of an environment variable, which may be empty.
@@ -108,7 +109,7 @@ func (h *Home) Pipeline() (*pipeline.Pipeline, error) {
 	}
 	return &pipeline.Pipeline{
 		Project: p, Objects: objects, Engine: engine, Catalog: glue.New(h.config, database, objects.Location),
-		NewRun: func() string { return uuid.Must(uuid.NewV7()).String() }, Now: time.Now,
+		NewRun: func() string { return uuid.Must(uuid.NewV7()).String() }, Now: h.now,
 	}, nil
 }
 
@@ -118,7 +119,7 @@ func (h *Home) Lease() (*lease.Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	return lease.New(h.config, table, leaseHold, uuid.NewString, time.Now), nil
+	return lease.New(h.config, table, leaseHold, uuid.NewString, h.now), nil
 }
 
 // Stream is the delivery stream that a setting names.
@@ -173,7 +174,7 @@ func (h *Home) Optimizely(ctx context.Context) (*optimizely.Client, error) {
 		return nil, err
 	}
 	config := optimizely.Config{BaseURL: v[0], Project: v[1], Environment: v[2], Token: token}
-	return optimizely.New(config, &http.Client{Timeout: 10 * time.Second}, time.Now, wait), nil
+	return optimizely.New(config, &http.Client{Timeout: 10 * time.Second}, h.now, wait), nil
 }
 
 // wait sleeps unless ctx ends first.

@@ -48,8 +48,8 @@ func FixedKeys(keys map[string]string) Keys {
 // Handler answers the collector's HTTP requests.
 type Handler struct {
 	Plan       *plan.Plan
-	Good       Stream            // events that keep their contract
-	Quarantine Stream            // the others, with what is wrong with them
+	Good       Stream // events that keep their contract
+	Quarantine Stream // the others, with what is wrong with them
 	Keys       Keys
 	Log        *slog.Logger // gets what a client is not told: why something could not be stored
 	Now        func() time.Time

@@ -203,7 +203,7 @@ func TestFailures(t *testing.T) {
 	t.Run("throttled", func(t *testing.T) {
 		service, engine, _ := open(t, &server{states: succeeded()}, nil)
 		service.On("StartQueryExecution", func([]byte) (any, error) {
-			return nil, &awstest.Refusal{Status: http.StatusBadRequest, Code: "TooManyRequestsException", Message: "slow down"}
+			return nil, &awstest.RefusalError{Status: http.StatusBadRequest, Code: "TooManyRequestsException", Message: "slow down"}
 		})
 		if _, err := engine.Query(t.Context(), "select 1"); !fault.Is(err, fault.Transient) {
 			t.Errorf("%v, want transient", err)

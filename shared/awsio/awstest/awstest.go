@@ -29,16 +29,16 @@ func credentials() aws.Credentials {
 	return aws.Credentials{AccessKeyID: "AKIDTEST", SecretAccessKey: "secret"}
 }
 
-// Refusal is an error answer.
-type Refusal struct {
+// RefusalError is an error answer.
+type RefusalError struct {
 	Status  int
 	Code    string
 	Message string
 	XML     bool // as the services with the query protocol answer
 }
 
-// Error makes a Refusal an error, so that an action can return it.
-func (r *Refusal) Error() string { return r.Code + ": " + r.Message }
+// Error makes a RefusalError an error, so that an action can return it.
+func (r *RefusalError) Error() string { return r.Code + ": " + r.Message }
 
 // Action answers one action of a service. The input is the request's JSON; of SNS, whose protocol is a
 // form, its fields as a JSON object. What it returns is sent as JSON, or, being a string, as it is.
@@ -115,11 +115,11 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request, body []byte) {
 	s.mu.Unlock()
 	if answer == nil {
 		answer = func([]byte) (any, error) {
-			return nil, &Refusal{Status: http.StatusBadRequest, Code: "UnknownOperationException", Message: "the test has no action " + action}
+			return nil, &RefusalError{Status: http.StatusBadRequest, Code: "UnknownOperationException", Message: "the test has no action " + action}
 		}
 	}
 	output, err := answer(body)
-	if refusal, ok := err.(*Refusal); ok { //nolint:errorlint // actions return it as it is
+	if refusal, ok := err.(*RefusalError); ok { //nolint:errorlint // actions return it as it is
 		if refusal.XML {
 			w.WriteHeader(refusal.Status)
 			fmt.Fprintf(w, "<ErrorResponse><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message></Error></ErrorResponse>", refusal.Code, refusal.Message)

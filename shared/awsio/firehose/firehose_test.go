@@ -144,7 +144,7 @@ func TestACallThatFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, service, stream, _ := open(t, nil)
 			service.On("PutRecordBatch", func([]byte) (any, error) {
-				return nil, &awstest.Refusal{Status: http.StatusBadRequest, Code: c.code, Message: "no"}
+				return nil, &awstest.RefusalError{Status: http.StatusBadRequest, Code: c.code, Message: "no"}
 			})
 			failed, err := stream.Put(t.Context(), records("a"))
 			if !fault.Is(err, c.class) || !strings.Contains(err.Error(), "put records to good") || failed != nil {
@@ -164,7 +164,7 @@ func TestOneFailedCallOfSeveral(t *testing.T) {
 	service.On("PutRecordBatch", func(input []byte) (any, error) {
 		calls++
 		if calls > 1 {
-			return nil, &awstest.Refusal{Status: http.StatusInternalServerError, Code: "InternalFailure", Message: "no"}
+			return nil, &awstest.RefusalError{Status: http.StatusInternalServerError, Code: "InternalFailure", Message: "no"}
 		}
 		return h.put(input)
 	})

@@ -80,7 +80,7 @@ func (c *Catalog) Publish(ctx context.Context, table lake.Table) error {
 	case fault.Is(err, fault.NotFound):
 		_, err = c.client.CreateTable(ctx, &api.CreateTableInput{DatabaseName: &c.database, TableInput: c.input(table)})
 		err = awsfault.Wrap("create table "+table.Name, err)
-	case err == nil && c.differs(current, table):
+	case err == nil && differs(current, table):
 		_, err = c.client.UpdateTable(ctx, &api.UpdateTableInput{DatabaseName: &c.database, TableInput: c.input(table), SkipArchive: aws.Bool(true)})
 		err = awsfault.Wrap("update table "+table.Name, err)
 	}
@@ -92,7 +92,7 @@ func (c *Catalog) Publish(ctx context.Context, table lake.Table) error {
 
 // differs tells whether the table's own entry is to be written anew; that of an unpartitioned table
 // says where its data are.
-func (c *Catalog) differs(current, table lake.Table) bool {
+func differs(current, table lake.Table) bool {
 	return !slices.Equal(current.Columns, table.Columns) ||
 		len(table.PartitionBy) == 0 && (current.Partitions[0].Location != table.Partitions[0].Location || current.Partitions[0].Source != table.Partitions[0].Source)
 }

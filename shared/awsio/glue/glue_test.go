@@ -35,7 +35,7 @@ type request struct {
 }
 
 func refuse(code, message string) error {
-	return &awstest.Refusal{Status: http.StatusBadRequest, Code: code, Message: message}
+	return &awstest.RefusalError{Status: http.StatusBadRequest, Code: code, Message: message}
 }
 
 func values(partition object) string {

@@ -35,33 +35,33 @@ type request struct {
 // rows is a table that knows the two conditions of a lease, and refuses any other.
 type rows map[string]map[string]attribute
 
-func (r rows) decode(input []byte) (request, error) {
+func decode(input []byte) (request, error) {
 	var in request
 	if err := json.Unmarshal(input, &in); err != nil {
 		return in, err
 	}
 	for short, name := range in.ExpressionAttributeNames {
 		if short != "#"+name {
-			return in, &awstest.Refusal{Status: http.StatusBadRequest, Code: "ValidationException", Message: short + " is not " + name}
+			return in, &awstest.RefusalError{Status: http.StatusBadRequest, Code: "ValidationException", Message: short + " is not " + name}
 		}
 	}
 	if in.TableName != "state" {
-		return in, &awstest.Refusal{Status: http.StatusBadRequest, Code: "ResourceNotFoundException", Message: in.TableName}
+		return in, &awstest.RefusalError{Status: http.StatusBadRequest, Code: "ResourceNotFoundException", Message: in.TableName}
 	}
 	return in, nil
 }
 
 func failed() error {
-	return &awstest.Refusal{Status: http.StatusBadRequest, Code: "ConditionalCheckFailedException", Message: "The conditional request failed"}
+	return &awstest.RefusalError{Status: http.StatusBadRequest, Code: "ConditionalCheckFailedException", Message: "The conditional request failed"}
 }
 
 func (r rows) put(input []byte) (any, error) {
-	in, err := r.decode(input)
+	in, err := decode(input)
 	if err != nil {
 		return nil, err
 	}
 	if in.ConditionExpression != "attribute_not_exists(#name) OR #expires < :now" {
-		return nil, &awstest.Refusal{Status: http.StatusBadRequest, Code: "ValidationException", Message: in.ConditionExpression}
+		return nil, &awstest.RefusalError{Status: http.StatusBadRequest, Code: "ValidationException", Message: in.ConditionExpression}
 	}
 	if held, ok := r[in.Item["name"].S]; ok {
 		expires, err := strconv.Atoi(held["expires"].N)
@@ -81,12 +81,12 @@ func (r rows) put(input []byte) (any, error) {
 }
 
 func (r rows) remove(input []byte) (any, error) {
-	in, err := r.decode(input)
+	in, err := decode(input)
 	if err != nil {
 		return nil, err
 	}
 	if in.ConditionExpression != "#owner = :owner" {
-		return nil, &awstest.Refusal{Status: http.StatusBadRequest, Code: "ValidationException", Message: in.ConditionExpression}
+		return nil, &awstest.RefusalError{Status: http.StatusBadRequest, Code: "ValidationException", Message: in.ConditionExpression}
 	}
 	if r[in.Key["name"].S]["owner"].S != in.ExpressionAttributeValues[":owner"].S {
 		return nil, failed()
@@ -115,20 +115,20 @@ func open(t *testing.T) *home {
 func TestOneAtATime(t *testing.T) {
 	h := open(t)
 	var got []string
-	try := func(name string) error {
-		return h.table.Run(t.Context(), "elt", func(context.Context) error { got = append(got, name); return nil })
+	try := func(ctx context.Context, name string) error {
+		return h.table.Run(ctx, "elt", func(context.Context) error { got = append(got, name); return nil })
 	}
-	err := h.table.Run(t.Context(), "elt", func(context.Context) error {
+	err := h.table.Run(t.Context(), "elt", func(ctx context.Context) error {
 		got = append(got, "first")
-		if err := try("second"); !fault.Is(err, fault.Conflict) {
+		if err := try(ctx, "second"); !fault.Is(err, fault.Conflict) {
 			t.Errorf("a second holder: %v, want a conflict", err)
 		}
-		return h.table.Run(t.Context(), "identity", func(context.Context) error { got = append(got, "other work"); return nil })
+		return h.table.Run(ctx, "identity", func(context.Context) error { got = append(got, "other work"); return nil })
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := try("third"); err != nil {
+	if err := try(t.Context(), "third"); err != nil {
 		t.Errorf("after the first: %v", err)
 	}
 	if diff := cmp.Diff([]string{"first", "other work", "third"}, got); diff != "" {
@@ -143,9 +143,9 @@ func TestOneAtATime(t *testing.T) {
 // takes nothing from the new holder.
 func TestADeadHoldersLeaseEnds(t *testing.T) {
 	h := open(t)
-	err := h.table.Run(t.Context(), "elt", func(context.Context) error {
+	err := h.table.Run(t.Context(), "elt", func(ctx context.Context) error {
 		h.now = h.now.Add(15 * time.Minute)
-		if err := h.table.Run(t.Context(), "elt", func(context.Context) error { return nil }); !fault.Is(err, fault.Conflict) {
+		if err := h.table.Run(ctx, "elt", func(context.Context) error { return nil }); !fault.Is(err, fault.Conflict) {
 			t.Errorf("within its time: %v, want a conflict", err)
 		}
 		h.now = h.now.Add(time.Second)
@@ -182,7 +182,7 @@ func TestTheWorksErrorIsKept(t *testing.T) {
 		t.Errorf("error %v, leases %v; want the work's error and the lease given back", err, h.rows)
 	}
 	h.service.On("PutItem", func([]byte) (any, error) {
-		return nil, &awstest.Refusal{Status: http.StatusBadRequest, Code: "ThrottlingException", Message: "slow down"}
+		return nil, &awstest.RefusalError{Status: http.StatusBadRequest, Code: "ThrottlingException", Message: "slow down"}
 	})
 	err = h.table.Run(t.Context(), "elt", func(context.Context) error { t.Error("the work was begun without a lease"); return nil })
 	if !fault.Is(err, fault.Transient) {

@@ -26,7 +26,7 @@ func TestASecretIsReadAnewAfterAWhile(t *testing.T) {
 			case "empty":
 				return map[string]string{"Name": in.SecretId}, nil
 			}
-			return nil, &awstest.Refusal{Status: http.StatusBadRequest, Code: "ResourceNotFoundException", Message: "no such secret"}
+			return nil, &awstest.RefusalError{Status: http.StatusBadRequest, Code: "ResourceNotFoundException", Message: "no such secret"}
 		},
 	})
 	now := time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC)

@@ -58,7 +58,7 @@ func TestFailures(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, config := awstest.New(t, "sns", map[string]awstest.Action{"Publish": func([]byte) (any, error) {
-				return nil, &awstest.Refusal{Status: c.status, Code: c.code, Message: "no", XML: true}
+				return nil, &awstest.RefusalError{Status: c.status, Code: c.code, Message: "no", XML: true}
 			}})
 			if err := sns.New(config, "arn:aws:sns:eu-central-1:1:decisions").Send(t.Context(), message()); fault.Of(err) != c.class {
 				t.Errorf("%v (%s), want %s", err, fault.Of(err), c.class)
