@@ -71,7 +71,7 @@ lint: .bin/golangci-lint ## golangci-lint
 functions: $(FUNCTIONS:%=.build/%/bootstrap) ## build every Lambda for linux/arm64
 
 .PHONY: $(FUNCTIONS:%=.build/%/bootstrap)
-.build/%/bootstrap:
+$(FUNCTIONS:%=.build/%/bootstrap): .build/%/bootstrap:
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build -trimpath -buildvcs=false -tags lambda.norpc -ldflags "-s -w" -o $@ ./functions/$*
 
 .PHONY: synth

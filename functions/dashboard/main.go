@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 
 	"verdict/shared/awsio"
+	"verdict/shared/awsio/job"
 	"verdict/shared/dashboard"
 	"verdict/shared/lambdaio"
 	"verdict/shared/project"
@@ -19,5 +20,5 @@ func main() {
 	home := lambdaio.Must(awsio.Open(context.Background(), os.LookupEnv, time.Now))
 	experiments := lambdaio.Must(project.BuiltIn()).Experiments
 	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
-	lambda.Start(lambdaio.HTTP(dashboard.New(lambdaio.Must(home.Engine()), experiments, time.Now, log, "the schedules of elt, identity, evaluator and decider")))
+	lambda.Start(lambdaio.HTTP(dashboard.New(lambdaio.Must(job.Engine(home)), experiments, time.Now, log, "the schedules of elt, identity, evaluator and decider")))
 }

@@ -9,14 +9,12 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 
 	"verdict/shared/awsio"
+	"verdict/shared/awsio/job"
 	"verdict/shared/lambdaio"
-	"verdict/shared/pipeline"
 )
 
 func main() {
 	home := lambdaio.Must(awsio.Open(context.Background(), os.LookupEnv, time.Now))
-	p := lambdaio.Must(home.Pipeline())
-	lambda.Start(lambdaio.Scheduled("evaluator", lambdaio.Must(home.Lease()), time.Now,
-		pipeline.Step{Name: "measure", Run: p.Measure},
-		pipeline.Step{Name: "evaluate", Run: p.Evaluate}))
+	p := lambdaio.Must(job.Pipeline(home))
+	lambda.Start(lambdaio.Scheduled("evaluator", lambdaio.Must(job.Lease(home)), time.Now, p.Measure, p.Evaluate))
 }

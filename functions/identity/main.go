@@ -9,13 +9,12 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 
 	"verdict/shared/awsio"
+	"verdict/shared/awsio/job"
 	"verdict/shared/lambdaio"
-	"verdict/shared/pipeline"
 )
 
 func main() {
 	home := lambdaio.Must(awsio.Open(context.Background(), os.LookupEnv, time.Now))
-	p := lambdaio.Must(home.Pipeline())
-	lambda.Start(lambdaio.Scheduled("identity", lambdaio.Must(home.Lease()), time.Now,
-		pipeline.Step{Name: "resolve", Run: p.Resolve}))
+	p := lambdaio.Must(job.Pipeline(home))
+	lambda.Start(lambdaio.Scheduled("identity", lambdaio.Must(job.Lease(home)), time.Now, p.Resolve))
 }

@@ -11,10 +11,11 @@ import (
 	"verdict/shared/awsio"
 	"verdict/shared/awsio/setting"
 	"verdict/shared/lambdaio"
+	"verdict/shared/lambdaio/notifier"
 )
 
 func main() {
 	home := lambdaio.Must(awsio.Open(context.Background(), os.LookupEnv, time.Now))
 	webhook := func(ctx context.Context) (string, error) { return home.Secret(ctx, setting.SlackWebhook) }
-	lambda.Start(lambdaio.Slack(lambdaio.Must(home.Objects()), webhook, lambdaio.Must(home.Setting(setting.Dashboard))))
+	lambda.Start(notifier.Handler(lambdaio.Must(home.Objects()), webhook, lambdaio.Must(home.Setting(setting.Dashboard))))
 }

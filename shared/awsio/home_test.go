@@ -1,59 +1,61 @@
 package awsio_test
 
 import (
+	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"verdict/shared/awsio"
+	"verdict/shared/awsio/awstest"
 	"verdict/shared/awsio/setting"
 	"verdict/shared/fault"
 )
 
-// open makes a home whose environment is complete but for one variable. Nothing is called: building an
-// adapter reaches no service, and the endpoint leads nowhere.
-func open(t *testing.T, missing string) *awsio.Home {
-	t.Helper()
-	t.Setenv("AWS_REGION", "eu-central-1")
-	t.Setenv("AWS_ACCESS_KEY_ID", "AKIDTEST")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
-	t.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-	home, err := awsio.Open(t.Context(), func(name string) (string, bool) { return "x", name != missing }, time.Now)
+// The collector's way to its write keys, from the environment on.
+func TestWriteKeys(t *testing.T) {
+	value := ""
+	_, config := awstest.New(t, "secretsmanager", map[string]awstest.Action{"GetSecretValue": func(input []byte) (any, error) {
+		var in struct{ SecretId string } //nolint:revive // the wire's name
+		if err := json.Unmarshal(input, &in); err != nil {
+			return nil, err
+		}
+		if in.SecretId != "verdict/dev/write-keys" || value == "" {
+			return nil, &awstest.RefusalError{Status: http.StatusBadRequest, Code: "ResourceNotFoundException", Message: "no value"}
+		}
+		return map[string]string{"SecretString": value}, nil
+	}})
+	t.Setenv("AWS_ENDPOINT_URL", *config.BaseEndpoint)
+	t.Setenv("AWS_REGION", config.Region)
+	credentials, err := config.Credentials.Retrieve(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return home
-}
-
-func TestAMissingVariableIsNamed(t *testing.T) {
-	for name, c := range map[string]struct {
-		missing string
-		build   func(*awsio.Home) error
-	}{
-		"objects":       {setting.LakeBucket, func(h *awsio.Home) error { _, err := h.Objects(); return err }},
-		"engine":        {setting.AthenaWorkgroup, func(h *awsio.Home) error { _, err := h.Engine(); return err }},
-		"pipeline":      {setting.GlueDatabase, func(h *awsio.Home) error { _, err := h.Pipeline(); return err }},
-		"leases":        {setting.StateTable, func(h *awsio.Home) error { _, err := h.Lease(); return err }},
-		"stream":        {setting.GoodStream, func(h *awsio.Home) error { _, err := h.Stream(setting.GoodStream); return err }},
-		"topic":         {setting.DecisionTopic, func(h *awsio.Home) error { _, err := h.Topic(); return err }},
-		"write keys":    {setting.WriteKeys, func(h *awsio.Home) error { _, err := h.WriteKeys(t.Context()); return err }},
-		"flag platform": {setting.OptimizelyProject, func(h *awsio.Home) error { _, err := h.Optimizely(t.Context()); return err }},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if err := c.build(open(t, c.missing)); !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), c.missing) {
-				t.Errorf("error %v, want one that names %s", err, c.missing)
-			}
-		})
+	t.Setenv("AWS_ACCESS_KEY_ID", credentials.AccessKeyID)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", credentials.SecretAccessKey)
+	t.Setenv("AWS_SESSION_TOKEN", "")
+	variables := map[string]string{setting.WriteKeys: "verdict/dev/write-keys"}
+	now := time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC)
+	home, err := awsio.Open(t.Context(), func(name string) (string, bool) { v, ok := variables[name]; return v, ok }, func() time.Time { return now })
+	if err != nil {
+		t.Fatal(err)
 	}
-}
-
-func TestWhatNeedsNoSecretIsBuilt(t *testing.T) {
-	home := open(t, "")
-	p, err := home.Pipeline()
-	if err != nil || p.Objects == nil || p.Engine == nil || p.Catalog == nil || len(p.Project.Experiments) == 0 {
-		t.Errorf("pipeline %+v, %v", p, err)
+	if _, err := home.WriteKeys(t.Context()); !fault.Is(err, fault.NotFound) {
+		t.Errorf("while the secret is empty: %v, want not found", err)
 	}
-	if lease, err := home.Lease(); err != nil || lease == nil {
-		t.Errorf("leases %v, %v", lease, err)
+	value = `{"wk_shop": "shop", "wk_game": "game"}`
+	keys, err := home.WriteKeys(t.Context())
+	if diff := cmp.Diff(map[string]string{"wk_shop": "shop", "wk_game": "game"}, keys); diff != "" || err != nil {
+		t.Errorf("%v, -want +got:\n%s", err, diff)
+	}
+	value, now = "wk_hidden", now.Add(time.Hour)
+	if _, err := home.WriteKeys(t.Context()); !fault.Is(err, fault.Invalid) || strings.Contains(err.Error(), "wk_hidden") {
+		t.Errorf("a secret that is no JSON: %v, want invalid, and not shown", err)
+	}
+	if _, err := home.Stream(setting.GoodStream); !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), setting.GoodStream) {
+		t.Errorf("a missing variable: %v, want one that names it", err)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"verdict/shared/fault"
-	"verdict/shared/pipeline"
 )
 
 // Occasion is the input that infra gives a schedule: EventBridge Scheduler fills in when it was to
@@ -22,7 +21,7 @@ type Lease interface {
 
 // Scheduled runs steps of the pipeline as of the day that began last when the schedule was to fire.
 // A second run at the same time ends at once: what it would do, the first does, or the next finds left.
-func Scheduled(name string, lease Lease, now func() time.Time, steps ...pipeline.Step) func(context.Context, Occasion) error {
+func Scheduled(name string, lease Lease, now func() time.Time, steps ...func(ctx context.Context, asOf time.Time) error) func(context.Context, Occasion) error {
 	return func(ctx context.Context, in Occasion) error {
 		at := in.ScheduledTime
 		if at.IsZero() { // invoked by hand
@@ -32,9 +31,9 @@ func Scheduled(name string, lease Lease, now func() time.Time, steps ...pipeline
 		began := false
 		err := lease.Run(ctx, name, func(ctx context.Context) error {
 			began = true
-			for _, s := range steps {
-				if err := s.Run(ctx, asOf); err != nil {
-					return fmt.Errorf("%s: %w", s.Name, err)
+			for _, step := range steps {
+				if err := step(ctx, asOf); err != nil {
+					return fmt.Errorf("run %s as of %s: %w", name, asOf.Format(time.DateOnly), err)
 				}
 			}
 			return nil

@@ -11,7 +11,6 @@ import (
 
 	"verdict/shared/fault"
 	"verdict/shared/lambdaio"
-	"verdict/shared/pipeline"
 )
 
 // lease is free unless it was taken.
@@ -41,16 +40,16 @@ func TestAScheduleRunsItsStepsForItsDay(t *testing.T) {
 		"retried next day":   {`{"scheduled_time":"2026-01-30T00:00:00Z"}`, false, nil, []string{"one 2026-01-30", "two 2026-01-30"}, ""},
 		"by hand":            {`{}`, false, nil, []string{"one 2026-02-01", "two 2026-02-01"}, ""},
 		"while another runs": {`{}`, true, nil, nil, ""},
-		"first step fails":   {`{}`, false, errors.New("no disk"), []string{"one 2026-02-01"}, "one: no disk"},
-		"a step conflicts":   {`{}`, false, fault.New(fault.Conflict, "drift"), []string{"one 2026-02-01"}, "one: drift"},
+		"first step fails":   {`{}`, false, errors.New("no disk"), []string{"one 2026-02-01"}, "run elt as of 2026-02-01: no disk"},
+		"a step conflicts":   {`{}`, false, fault.New(fault.Conflict, "drift"), []string{"one 2026-02-01"}, "run elt as of 2026-02-01: drift"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			step := func(name string, err error) pipeline.Step {
-				return pipeline.Step{Name: name, Run: func(_ context.Context, asOf time.Time) error {
+			step := func(name string, err error) func(context.Context, time.Time) error {
+				return func(_ context.Context, asOf time.Time) error {
 					got = append(got, name+" "+asOf.Format(time.DateOnly))
 					return err
-				}}
+				}
 			}
 			l := &lease{taken: c.taken}
 			var in lambdaio.Occasion

@@ -1,4 +1,4 @@
-package lambdaio_test
+package notifier_test
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 	"verdict/shared/embedded/directory"
 	"verdict/shared/fault"
 	"verdict/shared/lake"
-	"verdict/shared/lambdaio"
+	"verdict/shared/lambdaio/notifier"
 )
 
 func TestSlackIsToldOnce(t *testing.T) {
@@ -40,15 +40,15 @@ func TestSlackIsToldOnce(t *testing.T) {
 	}))
 	defer channel.Close()
 
-	missing := lambdaio.Slack(store, func(context.Context) (string, error) { return "", fault.New(fault.NotFound, "no value") }, "")
+	missing := notifier.Handler(store, func(context.Context) (string, error) { return "", fault.New(fault.NotFound, "no value") }, "")
 	if err := missing(t.Context(), events.SNSEvent{}); err != nil || len(posts) != 0 {
 		t.Errorf("without a webhook: %v, %d posts", err, len(posts))
 	}
 	locked := errors.New("access denied")
-	if err := lambdaio.Slack(store, func(context.Context) (string, error) { return "", locked }, "")(t.Context(), events.SNSEvent{}); !errors.Is(err, locked) {
+	if err := notifier.Handler(store, func(context.Context) (string, error) { return "", locked }, "")(t.Context(), events.SNSEvent{}); !errors.Is(err, locked) {
 		t.Errorf("a secret that cannot be read: %v", err)
 	}
-	tell := lambdaio.Slack(store, func(context.Context) (string, error) { return channel.URL, nil }, "https://verdict.example.com")
+	tell := notifier.Handler(store, func(context.Context) (string, error) { return channel.URL, nil }, "https://verdict.example.com")
 	if err := tell(t.Context(), events.SNSEvent{}); !fault.Is(err, fault.Transient) {
 		t.Errorf("while Slack is away: %v, want an error that Lambda retries", err)
 	}

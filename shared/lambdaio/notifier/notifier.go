@@ -1,4 +1,6 @@
-package lambdaio
+// Package notifier is the handler of the Lambda that SNS invokes. It is a package of its own so that
+// the other Lambdas do not link what it needs.
+package notifier
 
 import (
 	"context"
@@ -13,10 +15,10 @@ import (
 	"verdict/shared/slack"
 )
 
-// Slack posts what Slack has not been told yet whenever SNS says that something was decided. What is
+// Handler posts what Slack has not been told yet whenever SNS says that something was decided. What is
 // told is read from the lake, so a message that SNS delivers twice, or late, changes nothing. webhook
 // gives the address to post to, and fault.NotFound while Slack is not set up.
-func Slack(objects lake.Objects, webhook func(context.Context) (string, error), dashboard string) func(context.Context, events.SNSEvent) error {
+func Handler(objects lake.Objects, webhook func(context.Context) (string, error), dashboard string) func(context.Context, events.SNSEvent) error {
 	return func(ctx context.Context, _ events.SNSEvent) error {
 		address, err := webhook(ctx)
 		if fault.Is(err, fault.NotFound) {

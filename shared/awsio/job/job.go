@@ -1,0 +1,94 @@
+// Package job builds what the scheduled functions and the dashboard work with: the lake's tables, the
+// pipeline over them, and what its last steps move and tell.
+package job
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+
+	"verdict/shared/awsio"
+	"verdict/shared/awsio/athena"
+	"verdict/shared/awsio/glue"
+	"verdict/shared/awsio/lease"
+	"verdict/shared/awsio/setting"
+	"verdict/shared/awsio/sns"
+	"verdict/shared/fault"
+	"verdict/shared/optimizely"
+	"verdict/shared/pipeline"
+	"verdict/shared/project"
+)
+
+// leaseHold is longer than a Lambda can run, which is 15 minutes.
+const leaseHold = 16 * time.Minute
+
+// Engine is Athena.
+func Engine(home *awsio.Home) (*athena.Engine, error) {
+	v, err := home.Settings(setting.AthenaWorkgroup, setting.GlueDatabase)
+	if err != nil {
+		return nil, err
+	}
+	objects, err := home.Objects()
+	if err != nil {
+		return nil, err
+	}
+	return athena.New(home.Config, athena.Config{Workgroup: v[0], Database: v[1]}, objects, awsio.Wait), nil
+}
+
+// Pipeline is the pipeline over the lake; the steps' own parts are for the caller to add.
+func Pipeline(home *awsio.Home) (*pipeline.Pipeline, error) {
+	objects, err := home.Objects()
+	if err != nil {
+		return nil, err
+	}
+	engine, err := Engine(home)
+	if err != nil {
+		return nil, err
+	}
+	database, err := home.Setting(setting.GlueDatabase)
+	if err != nil {
+		return nil, err
+	}
+	p, err := project.BuiltIn()
+	if err != nil {
+		return nil, err
+	}
+	return &pipeline.Pipeline{
+		Project: p, Objects: objects, Engine: engine, Catalog: glue.New(home.Config, database, objects.Location),
+		NewRun: func() string { return uuid.Must(uuid.NewV7()).String() }, Now: home.Now,
+	}, nil
+}
+
+// Lease is the table of leases.
+func Lease(home *awsio.Home) (*lease.Table, error) {
+	table, err := home.Setting(setting.StateTable)
+	if err != nil {
+		return nil, err
+	}
+	return lease.New(home.Config, table, leaseHold, uuid.NewString, home.Now), nil
+}
+
+// Topic is where decisions are published.
+func Topic(home *awsio.Home) (*sns.Topic, error) {
+	arn, err := home.Setting(setting.DecisionTopic)
+	if err != nil {
+		return nil, err
+	}
+	return sns.New(home.Config, arn), nil
+}
+
+// Optimizely is the client that moves flags.
+func Optimizely(ctx context.Context, home *awsio.Home) (*optimizely.Client, error) {
+	v, err := home.Settings(setting.OptimizelyURL, setting.OptimizelyProject, setting.OptimizelyStage)
+	if err != nil {
+		return nil, err
+	}
+	token, err := home.Secret(ctx, setting.OptimizelyToken)
+	if err != nil && !fault.Is(err, fault.NotFound) { // nobody moves flags yet
+		return nil, err
+	}
+	config := optimizely.Config{BaseURL: v[0], Project: v[1], Environment: v[2], Token: token}
+	return optimizely.New(config, &http.Client{Timeout: 10 * time.Second}, home.Now, awsio.Wait), nil
+}

@@ -1,0 +1,57 @@
+package job_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"verdict/shared/awsio"
+	"verdict/shared/awsio/job"
+	"verdict/shared/awsio/setting"
+	"verdict/shared/fault"
+)
+
+// open makes a home whose environment is complete but for one variable. Nothing is called: building an
+// adapter reaches no service, and the endpoint leads nowhere.
+func open(t *testing.T, missing string) *awsio.Home {
+	t.Helper()
+	t.Setenv("AWS_REGION", "eu-central-1")
+	t.Setenv("AWS_ACCESS_KEY_ID", "AKIDTEST")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	t.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+	home, err := awsio.Open(t.Context(), func(name string) (string, bool) { return "x", name != missing }, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return home
+}
+
+func TestAMissingVariableIsNamed(t *testing.T) {
+	for name, c := range map[string]struct {
+		missing string
+		build   func(*awsio.Home) error
+	}{
+		"engine":        {setting.AthenaWorkgroup, func(h *awsio.Home) error { _, err := job.Engine(h); return err }},
+		"pipeline":      {setting.GlueDatabase, func(h *awsio.Home) error { _, err := job.Pipeline(h); return err }},
+		"leases":        {setting.StateTable, func(h *awsio.Home) error { _, err := job.Lease(h); return err }},
+		"topic":         {setting.DecisionTopic, func(h *awsio.Home) error { _, err := job.Topic(h); return err }},
+		"flag platform": {setting.OptimizelyProject, func(h *awsio.Home) error { _, err := job.Optimizely(t.Context(), h); return err }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := c.build(open(t, c.missing)); !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), c.missing) {
+				t.Errorf("error %v, want one that names %s", err, c.missing)
+			}
+		})
+	}
+}
+
+func TestWhatNeedsNoSecretIsBuilt(t *testing.T) {
+	home := open(t, "")
+	p, err := job.Pipeline(home)
+	if err != nil || p.Objects == nil || p.Engine == nil || p.Catalog == nil || len(p.Project.Experiments) == 0 {
+		t.Errorf("pipeline %+v, %v", p, err)
+	}
+	if lease, err := job.Lease(home); err != nil || lease == nil {
+		t.Errorf("leases %v, %v", lease, err)
+	}
+}
