@@ -149,6 +149,17 @@ func TestLambdasArePure(t *testing.T) {
 	}
 }
 
+// A browser waits for the collector's cold start: it links nothing that only jobs need.
+func TestTheCollectorStaysSmall(t *testing.T) {
+	for _, p := range list(t, nil, "./functions/collector") {
+		for _, dep := range p.Deps {
+			if within(dep, "github.com/apache/arrow-go", "github.com/aws/aws-sdk-go-v2/service/athena", "github.com/aws/aws-sdk-go-v2/service/glue", "verdict/shared/pipeline") {
+				t.Errorf("the collector links %s", dep)
+			}
+		}
+	}
+}
+
 // mains lists the folders of functions.
 func mains(t *testing.T) []string {
 	t.Helper()
