@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -30,16 +31,16 @@ type runtime struct {
 }
 
 func (r *runtime) ServeHTTP(w http.ResponseWriter, request *http.Request) {
-	switch path := strings.TrimPrefix(request.URL.Path, "/2018-06-01/runtime/"); {
-	case path == "invocation/next":
+	switch path := strings.TrimPrefix(request.URL.Path, "/2018-06-01/runtime/"); path {
+	case "invocation/next":
 		select {
 		case event := <-r.next:
 			w.Header().Set("Lambda-Runtime-Aws-Request-Id", "r1")
-			w.Header().Set("Lambda-Runtime-Deadline-Ms", fmt.Sprint(time.Now().Add(time.Minute).UnixMilli()))
+			w.Header().Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(time.Now().Add(time.Minute).UnixMilli(), 10))
 			w.Write(event)
 		case <-request.Context().Done():
 		}
-	case path == "invocation/r1/response":
+	case "invocation/r1/response":
 		body, _ := io.ReadAll(request.Body)
 		w.WriteHeader(http.StatusAccepted)
 		r.answers <- body
