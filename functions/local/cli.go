@@ -77,7 +77,7 @@ func parse(flags *flag.FlagSet, args []string, n int) error {
 	}
 	if flags.NArg() != n {
 		flags.Usage()
-		return fmt.Errorf("%s takes %d arguments, not %d", flags.Name(), n, flags.NArg())
+		return fmt.Errorf("%s wants %d file(s) after its flags, not %d", flags.Name(), n, flags.NArg())
 	}
 	return nil
 }
