@@ -75,7 +75,7 @@ $(FUNCTIONS:%=.build/%/bootstrap): .build/%/bootstrap:
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build -trimpath -buildvcs=false -tags lambda.norpc -ldflags "-s -w" -o $@ ./functions/$*
 
 .PHONY: synth
-synth: export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION = 1
+synth: export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION = 20
 synth: functions ## synthesize the CloudFormation of every environment into cdk.out
 	$(GO) run ./infra
 
