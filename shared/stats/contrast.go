@@ -69,12 +69,16 @@ func pooledVariance(control, treatment Arm) float64 {
 // trusted is the variance of one unit of an arm, at least the pooled one where the arm alone
 // cannot tell.
 func trusted(a Arm, pooled float64) float64 {
-	successes := float64(a.N) * a.Mean
-	sparse := a.Family == Proportion && min(successes, float64(a.N)-successes) < sparseCount
-	if a.Variance == 0 || sparse {
+	if a.Variance == 0 || sparse(a) {
 		return max(a.Variance, pooled)
 	}
 	return a.Variance
+}
+
+// sparse says that a proportion has too few successes or failures for its own p(1-p).
+func sparse(a Arm) bool {
+	successes := float64(a.N) * a.Mean
+	return a.Family == Proportion && min(successes, float64(a.N)-successes) < sparseCount
 }
 
 // Effect is treatment minus control.

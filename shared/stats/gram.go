@@ -76,6 +76,7 @@ const (
 	Mean       Family = iota // mean of a value per unit
 	Proportion               // share of units whose value is 1, the others' being 0
 	Ratio                    // sum of numerators over sum of denominators
+	Quantile                 // a quantile of values: its Arm comes from QuantileArm
 )
 
 // Arm is the estimate of one arm: a mean per unit (or a ratio) and the variance of one unit, so
@@ -126,6 +127,9 @@ func (g Gram) Arm(f Family) Arm {
 		scale := g.MeanD * g.MeanD * df
 		a.Variance = (g.YY - 2*a.Mean*g.YD + a.Mean*a.Mean*g.DD) / scale
 		noise = roundingFloor * (g.YY + a.Mean*a.Mean*g.DD) / scale
+	case Quantile:
+		a.Status, a.Reason = Undefined, "a quantile needs ranks, not moments"
+		return a
 	}
 	if !finite(a.Mean) || !finite(a.Variance) {
 		a.Status, a.Reason = Undefined, "moments are not finite numbers"
