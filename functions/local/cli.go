@@ -13,6 +13,7 @@ import (
 
 // program is what a command needs of the process it runs in.
 type program struct {
+	in   io.Reader
 	out  io.Writer // results
 	err  io.Writer // progress and complaints
 	env  func(string) (string, bool)
@@ -33,6 +34,8 @@ func commands() []command {
 		{"serve", "[--lake DIR] [--addr HOST:PORT] [--every DURATION]", "collect events, run the pipeline on a schedule, show the dashboard", program.serve},
 		{"import", "--mapping FILE [--lake DIR] DATA.csv|DATA.parquet", "send somebody else's file through the collector as events", program.importFile},
 		{"check", "[--project DIR]", "check tracking plan, models, metrics and experiments", program.check},
+		{"analyze", "< CASES.json", "push statistics of your own through the engine: JSON in, JSON out (docs/analyze.md)", program.analyze},
+		{"replay-statistics", "[--daily] [--control ARM] [--json] FILE.csv", "when would each method have stopped finished experiments, and did their end agree?", program.replayStatistics},
 	}
 }
 

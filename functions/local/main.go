@@ -14,7 +14,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	p := program{out: os.Stdout, err: os.Stderr, env: os.LookupEnv, now: time.Now, log: slog.New(slog.NewTextHandler(os.Stderr, nil)), live: isTerminal(os.Stderr)}
+	p := program{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.LookupEnv, now: time.Now, log: slog.New(slog.NewTextHandler(os.Stderr, nil)), live: isTerminal(os.Stderr)}
 	err := p.run(ctx, os.Args[1:])
 	stop()
 	if err != nil {

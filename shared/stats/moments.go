@@ -24,27 +24,40 @@ func NewMoments(covariates int) Moments {
 // MomentsOfSums centres raw sums and sums of products (a symmetric matrix). It loses the digits
 // that SQL lost when it added up squares of large numbers: prefer centred moments.
 func MomentsOfSums(n int64, sums []float64, products [][]float64) (Moments, error) {
-	k := len(sums)
-	if k < 2 || len(products) != k || n < 0 {
-		return Moments{}, fmt.Errorf("read sums: want n >= 0 and %d rows of products, got n %d and %d rows", max(k, 2), n, len(products))
+	means := make([]float64, len(sums))
+	for i, s := range sums {
+		means[i] = s / float64(max(n, 1))
 	}
-	m := NewMoments(k - 2)
-	m.N = n
-	if n == 0 {
-		return m, nil
+	m, err := MomentsOfCentred(n, means, products)
+	if err != nil {
+		return m, err
 	}
-	for i := range k {
-		if len(products[i]) != k {
-			return Moments{}, fmt.Errorf("read sums: row %d of products has %d of %d columns", i, len(products[i]), k)
-		}
-		m.Mean[i] = sums[i] / float64(n)
-	}
-	for i := range k {
-		for j := i; j < k; j++ {
-			m.Cross[m.index(i, j)] = products[i][j] - sums[i]*m.Mean[j]
+	for i := range sums {
+		for j := i; j < len(sums); j++ {
+			m.Cross[m.index(i, j)] -= sums[i] * m.Mean[j]
 		}
 		if v := &m.Cross[m.index(i, i)]; *v < 0 {
 			*v = 0 // cancellation
+		}
+	}
+	return m, nil
+}
+
+// MomentsOfCentred takes means and sums of products about them (a symmetric matrix).
+func MomentsOfCentred(n int64, means []float64, centred [][]float64) (Moments, error) {
+	k := len(means)
+	if k < 2 || len(centred) != k || n < 0 {
+		return Moments{}, fmt.Errorf("read moments: want n >= 0 and a square matrix of %d columns, got n %d and %d rows", max(k, 2), n, len(centred))
+	}
+	m := NewMoments(k - 2)
+	m.N = n
+	copy(m.Mean, means)
+	for i, row := range centred {
+		if len(row) != k {
+			return Moments{}, fmt.Errorf("read moments: row %d of the matrix has %d of %d columns", i+1, len(row), k)
+		}
+		for j := i; j < k; j++ {
+			m.Cross[m.index(i, j)] = row[j]
 		}
 	}
 	return m, nil

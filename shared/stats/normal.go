@@ -8,6 +8,9 @@ import (
 
 const logSqrt2Pi = 0.918938533204672741780329736406 // ln sqrt(2 pi)
 
+// UpperTail is P(Z > x) of a standard normal.
+func UpperTail(x float64) float64 { return upperTail(x) }
+
 // upperTail is P(Z > x) of a standard normal, to 1e-13 relative up to x = 37. gonum's
 // distuv.Normal.Survival is 1-cdf: 0 at x = 12.
 func upperTail(x float64) float64 { return 0.5 * math.Erfc(x/math.Sqrt2) }

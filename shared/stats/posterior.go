@@ -41,3 +41,13 @@ func (p Normal) LossTreatment() float64 { return positivePart(-p.Mean, p.SD) }
 
 // LossControl is the expected loss of choosing control when more is better: E[max(effect, 0)].
 func (p Normal) LossControl() float64 { return positivePart(p.Mean, p.SD) }
+
+// ChanceWithin is the probability that the effect lies between low and high, such as in a region of
+// practical equivalence.
+func (p Normal) ChanceWithin(low, high float64) float64 {
+	a, b := (low-p.Mean)/p.SD, (high-p.Mean)/p.SD
+	if a > 0 { // both ends in the upper tail: no cancellation
+		return max(0, upperTail(a)-upperTail(b))
+	}
+	return max(0, upperTail(-b)-upperTail(-a))
+}

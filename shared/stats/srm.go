@@ -87,6 +87,18 @@ func SplitLogE(counts []int64, weights []float64) float64 {
 	return top + math.Log(mean)
 }
 
+// SplitLogEAt is SplitLogE with one concentration instead of four: the test of Optimizely's ssrm.
+func SplitLogEAt(counts []int64, weights []float64, concentration float64) float64 {
+	_, sum, arms, leak := splitTotals(counts, weights)
+	if leak {
+		return math.Inf(1)
+	}
+	if arms < 2 || !(concentration > 0) {
+		return 0
+	}
+	return dirichletLogE(counts, weights, sum, concentration)
+}
+
 // dirichletLogE is ln B(k w + x) - ln B(k w) - sum x ln w for weights w scaled to sum 1.
 func dirichletLogE(counts []int64, weights []float64, sum, concentration float64) float64 {
 	e, n := 0.0, 0.0

@@ -15,6 +15,30 @@ func (c Contrast) WelchP() float64 {
 	return studentTails(c.Z(), c.DF)
 }
 
+// WelchPGreater is the one-sided p-value of Welch's t test of "the effect is at most 0".
+func (c Contrast) WelchPGreater() float64 {
+	if c.Status != OK {
+		return 1
+	}
+	return studentUpper(c.Z(), c.DF)
+}
+
+// WelchPLess is the one-sided p-value of "the effect is at least 0".
+func (c Contrast) WelchPLess() float64 {
+	if c.Status != OK {
+		return 1
+	}
+	return studentUpper(-c.Z(), c.DF)
+}
+
+// studentUpper is P(T > t).
+func studentUpper(t, df float64) float64 {
+	if t < 0 {
+		return 1 - studentTails(t, df)/2
+	}
+	return studentTails(t, df) / 2
+}
+
 // WelchCritical is how many standard errors wide, to each side, Welch's 1-alpha interval is.
 func (c Contrast) WelchCritical(alpha float64) float64 {
 	if c.Status != OK {
