@@ -164,7 +164,11 @@ func TestUniformity(t *testing.T) {
 	for _, n := range []int{100, 400} {
 		for _, x := range []float64{0.6, 1, 1.36, 1.8} {
 			d := x / math.Sqrt(float64(n))
-			nearAbs(t, "limit", 1-kolmogorovUpper(d, float64(n)), kolmogorovExact(d, n), 0.002)
+			tolerance := 0.012
+			if x > 1.3 {
+				tolerance = 0.001
+			}
+			nearAbs(t, "limit", 1-kolmogorovUpper(d, float64(n)), kolmogorovExact(d, n), tolerance)
 		}
 	}
 	r := rand.New(rand.NewPCG(6, 1))
