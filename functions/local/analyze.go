@@ -20,6 +20,14 @@ func (p program) analyze(_ context.Context, flags *flag.FlagSet, args []string) 
 	return analyze.Analyses().Run(p.in, p.out)
 }
 
+// power is `verdict power`: plans on standard input, sample sizes, power and run times on standard output.
+func (p program) power(_ context.Context, flags *flag.FlagSet, args []string) error {
+	if err := parse(flags, args, 0); err != nil {
+		return err
+	}
+	return analyze.Plans().Run(p.in, p.out)
+}
+
 // replayStatistics is `verdict replay-statistics`.
 func (p program) replayStatistics(_ context.Context, flags *flag.FlagSet, args []string) error {
 	r := analyze.Replay{}

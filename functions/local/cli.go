@@ -35,6 +35,7 @@ func commands() []command {
 		{"import", "--mapping FILE [--lake DIR] DATA.csv|DATA.parquet", "send somebody else's file through the collector as events", program.importFile},
 		{"check", "[--project DIR]", "check tracking plan, models, metrics and experiments", program.check},
 		{"analyze", "< CASES.json", "push statistics of your own through the engine: JSON in, JSON out (docs/analyze.md)", program.analyze},
+		{"power", "< PLANS.json", "power, sample size, detectable effect, run time of planned and running experiments (docs/analyze.md)", program.power},
 		{"replay-statistics", "[--daily] [--control ARM] [--json] FILE.csv", "when would each method have stopped finished experiments, and did their end agree?", program.replayStatistics},
 	}
 }

@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -77,30 +78,33 @@ type Report struct {
 
 // MetricOut is the result of a metric.
 type MetricOut struct {
+	ID       string       `json:"id,omitempty"`
 	Name     string       `json:"name,omitempty"`
 	Variants []Comparison `json:"variants" jsonschema_description:"every variant but control"`
 }
 
 // Comparison is one treatment against control.
 type Comparison struct {
-	Variant    string      `json:"variant,omitempty"`
-	Status     string      `json:"status" jsonschema:"enum=ok,enum=insufficient,enum=undefined"`
-	Reason     string      `json:"reason,omitempty" jsonschema_description:"why the status is not ok"`
-	N          int64       `json:"n" jsonschema_description:"units of both arms"`
-	Control    Number      `json:"control" jsonschema_description:"mean of control, adjusted if covariates were"`
-	Treatment  Number      `json:"treatment"`
-	Effect     Number      `json:"effect" jsonschema_description:"treatment - control, in the metric's unit"`
-	SE         Number      `json:"se"`
-	DF         Number      `json:"df" jsonschema_description:"Welch-Satterthwaite degrees of freedom"`
-	Lift       Number      `json:"lift" jsonschema_description:"effect over the absolute value of control's mean: 0.02 is 2 %"`
-	LiftSE     Number      `json:"lift_se" jsonschema_description:"by the delta method; intervals are Fieller's"`
-	Adjustment *Adjustment `json:"adjustment,omitempty"`
-	Fixed      Inference   `json:"fixed" jsonschema_description:"Welch's t, valid for one look"`
-	Sequential Inference   `json:"sequential" jsonschema_description:"anytime-valid: any number of looks"`
-	Hybrid     Inference   `json:"hybrid" jsonschema_description:"sequential until the planned end, where a calibrated test spends the rest of alpha; two-sided"`
-	Bayes      Posterior   `json:"bayes"`
-	Guardrail  *Guardrail  `json:"guardrail,omitempty" jsonschema_description:"when a margin was given"`
-	AdjustedP  *Adjusted   `json:"corrected,omitempty" jsonschema_description:"p-values of goals corrected for their number"`
+	Variant     string      `json:"variant,omitempty"`
+	Status      string      `json:"status" jsonschema:"enum=ok,enum=insufficient,enum=undefined"`
+	Reason      string      `json:"reason,omitempty" jsonschema_description:"why the status is not ok"`
+	N           int64       `json:"n" jsonschema_description:"units of both arms"`
+	Control     Number      `json:"control" jsonschema_description:"mean of control, adjusted if covariates were"`
+	Treatment   Number      `json:"treatment"`
+	Effect      Number      `json:"effect" jsonschema_description:"treatment - control, in the metric's unit"`
+	SE          Number      `json:"se"`
+	DF          Number      `json:"df" jsonschema_description:"Welch-Satterthwaite degrees of freedom"`
+	Lift        Number      `json:"lift" jsonschema_description:"effect over the absolute value of control's mean: 0.02 is 2 %"`
+	LiftSE      Number      `json:"lift_se" jsonschema_description:"by the delta method; intervals are Fieller's"`
+	Adjustment  *Adjustment `json:"adjustment,omitempty"`
+	Fixed       Inference   `json:"fixed" jsonschema_description:"Welch's t, valid for one look"`
+	Sequential  Inference   `json:"sequential" jsonschema_description:"anytime-valid: any number of looks"`
+	SequentialT Inference   `json:"sequential_t" jsonschema_description:"the same by the t-mixture, for small samples; two-sided"`
+	Hybrid      Inference   `json:"hybrid" jsonschema_description:"sequential until the planned end, where a calibrated test spends the rest of alpha; two-sided"`
+	Bayes       Posterior   `json:"bayes"`
+	Counts      *CountsOut  `json:"counts,omitempty" jsonschema_description:"exact at any size: proportions and counts given as successes"`
+	Guardrail   *Guardrail  `json:"guardrail,omitempty" jsonschema_description:"when a margin was given"`
+	Corrected   *Corrected  `json:"corrected,omitempty" jsonschema_description:"p-values of goals corrected for their number"`
 }
 
 // Adjustment says what covariates did.
@@ -145,8 +149,8 @@ type Guardrail struct {
 	Bound           Number `json:"bound" jsonschema_description:"anytime-valid bound on the slack: above 0 is safe"`
 }
 
-// Adjusted is p-values corrected for the number of goals.
-type Adjusted struct {
+// Corrected is p-values corrected for the number of goals.
+type Corrected struct {
 	Fixed      Number `json:"fixed_p"`
 	Sequential Number `json:"sequential_p"`
 	Hybrid     Number `json:"hybrid_p"`
@@ -170,7 +174,7 @@ func (m *Method) defaults() error {
 	case m.Sides != two && m.Sides != greater && m.Sides != less:
 		return fmt.Errorf("sides is %q; want two, greater or less", m.Sides)
 	case m.Planned < 0 || m.Rho2 < 0:
-		return fmt.Errorf("planned and rho2 cannot be negative")
+		return errors.New("planned and rho2 cannot be negative")
 	case m.Prior != nil && !m.Prior.Flat && !(m.Prior.SD > 0):
 		return fmt.Errorf("prior: sd is %g; want above 0, or flat", m.Prior.SD)
 	case m.Prior != nil && m.Prior.Scale != "" && m.Prior.Scale != "relative" && m.Prior.Scale != "absolute":
@@ -179,15 +183,25 @@ func (m *Method) defaults() error {
 	return nil
 }
 
-func compare(in Experiment) (Report, error) {
+// finals remembers final critical values, each of which takes longer than everything else.
+type finals map[[2]float64]float64
+
+func (f finals) z(m Method) float64 {
+	key := [2]float64{m.Alpha, m.AlphaSeq}
+	if _, ok := f[key]; !ok {
+		f[key] = stats.FinalZ(m.Alpha, m.AlphaSeq)
+	}
+	return f[key]
+}
+
+func (f finals) compare(in Experiment) (Report, error) {
 	out := Report{ID: in.ID}
 	if err := in.defaults(); err != nil {
 		return out, err
 	}
 	if len(in.Metrics) == 0 {
-		return out, fmt.Errorf("metrics is empty")
+		return out, errors.New("metrics is empty")
 	}
-	final := math.NaN()
 	var goals []*Comparison
 	for i, m := range in.Metrics {
 		contrasts, err := m.contrasts(in.Method)
@@ -196,10 +210,7 @@ func compare(in Experiment) (Report, error) {
 		}
 		result := MetricOut{Name: m.Name}
 		for _, c := range contrasts {
-			if math.IsNaN(final) {
-				final = stats.FinalZ(in.Alpha, in.AlphaSeq)
-			}
-			result.Variants = append(result.Variants, m.infer(c, in.Method, final))
+			result.Variants = append(result.Variants, m.infer(c, in.Method, f.z(in.Method)))
 		}
 		out.Metrics = append(out.Metrics, result)
 	}
@@ -233,15 +244,17 @@ type contrast struct {
 	stats.Adjusted
 	variant  string
 	adjusted bool
+	events   *stats.Counts
 }
 
 func (m Metric) contrasts(method Method) ([]contrast, error) {
-	f, ok := families[m.Family]
-	switch {
-	case m.Contrast != nil:
+	if m.Contrast != nil {
 		return m.Contrast.read()
-	case !ok:
-		return nil, fmt.Errorf("family is %q; want mean, proportion, ratio, count or quantile", m.Family)
+	}
+	f, err := family(m.Family)
+	switch {
+	case err != nil:
+		return nil, err
 	case m.Strata != nil:
 		return stratified(m.Strata, f)
 	case len(m.Variants) < 2:
@@ -278,6 +291,10 @@ func (m Metric) contrasts(method Method) ([]contrast, error) {
 		default:
 			return nil, fmt.Errorf("adjust is %q; want none, lin or pooled", method.Adjust)
 		}
+		if x, y := m.Variants[0].Successes, m.Variants[i].Successes; x != nil && y != nil && arms[0].N > 0 && arms[i].N > 0 {
+			events := stats.NewCounts(*x, arms[0].N, *y, arms[i].N)
+			c.events = &events
+		}
 		out = append(out, c)
 	}
 	return out, nil
@@ -301,30 +318,38 @@ func (m Metric) quantiles() ([]contrast, error) {
 
 func stratified(strata [][]Data, f stats.Family) ([]contrast, error) {
 	if f == stats.Quantile {
-		return nil, fmt.Errorf("quantiles cannot be post-stratified")
+		return nil, errors.New("quantiles cannot be post-stratified")
 	}
-	read := make([]stats.Stratum, len(strata))
+	read, err := readStrata(strata, f)
+	if err != nil {
+		return nil, err
+	}
+	return []contrast{{variant: strata[0][1].Name, Adjusted: stats.Adjusted{Contrast: stats.PostStratify(read, f, stats.LinStratum(f))}}}, nil
+}
+
+func readStrata(strata [][]Data, f stats.Family) ([]stats.Stratum, error) {
+	if len(strata) == 0 {
+		return nil, errors.New("there are no variants")
+	}
+	out := make([]stats.Stratum, len(strata))
 	for i, s := range strata {
 		if len(s) != 2 {
-			return nil, fmt.Errorf("stratum %d has %d variants; want control and one more", i+1, len(s))
+			return nil, fmt.Errorf("%d: %d variants; want control and one more", i+1, len(s))
 		}
 		c, err := s[0].moments(f)
 		if err != nil {
-			return nil, fmt.Errorf("stratum %d: %w", i+1, err)
+			return nil, fmt.Errorf("%d: %w", i+1, err)
 		}
 		t, err := s[1].moments(f)
 		if err != nil {
-			return nil, fmt.Errorf("stratum %d: %w", i+1, err)
+			return nil, fmt.Errorf("%d: %w", i+1, err)
 		}
-		if c.Covariates() != t.Covariates() || c.Covariates() != read[0].Control.Covariates() && i > 0 {
-			return nil, fmt.Errorf("stratum %d has another number of covariates", i+1)
+		out[i] = stats.Stratum{Control: c, Treatment: t}
+		if k := out[0].Control.Covariates(); c.Covariates() != k || t.Covariates() != k {
+			return nil, fmt.Errorf("%d: another number of covariates than the first", i+1)
 		}
-		read[i] = stats.Stratum{Control: c, Treatment: t}
 	}
-	if len(read) == 0 {
-		return nil, fmt.Errorf("strata is empty")
-	}
-	return []contrast{{variant: strata[0][1].Name, Adjusted: stats.Adjusted{Contrast: stats.PostStratify(read, f, stats.LinStratum(f))}}}, nil
+	return out, nil
 }
 
 func (c Contrast) read() ([]contrast, error) {
@@ -339,7 +364,7 @@ func (c Contrast) read() ([]contrast, error) {
 	case c.N < 1:
 		return nil, fmt.Errorf("contrast: n is %d; want 1 or more", c.N)
 	case !(c.VarControl >= 0 && c.VarTreatment >= 0 && v > 0) || c.DF < 0:
-		return nil, fmt.Errorf("contrast: variances must not be negative, nor that of the effect 0")
+		return nil, errors.New("contrast: variances must not be negative, nor that of the effect 0")
 	}
 	return []contrast{{Adjusted: stats.Adjusted{Contrast: out}}}, nil
 }
@@ -360,6 +385,8 @@ func (m Metric) infer(c contrast, method Method, finalZ float64) Comparison {
 	}
 	out.Fixed = fixed(c.Contrast, method)
 	out.Sequential = sequential(c.Contrast, method, n, planned)
+	out.SequentialT = sequentialT(c.Contrast, method, n, planned)
+	out.Counts = c.counts(method.Alpha)
 	h := stats.Hybrid{Alpha: method.Alpha, AlphaSeq: method.AlphaSeq, FinalZ: finalZ, Mixture: stats.Tune(method.AlphaSeq, planned)}
 	out.Hybrid = inference(c.Contrast, h.P(n, c.Z(), method.End), h.Critical(n, method.End), two)
 	out.Bayes = m.posterior(c.Contrast, method)
@@ -394,19 +421,39 @@ func sequential(c stats.Contrast, m Method, n, planned int64) Inference {
 	if m.Rho2 > 0 {
 		mixture.Rho2 = m.Rho2
 	}
-	logE, critical := mixture.LogE(n, c.Z()), 0.0
+	logE, critical := mixture.LogE(n, c.Z()), mixture.Critical(n, m.Alpha)
 	switch m.Sides {
 	case greater:
 		logE, critical = mixture.LogEGreater(n, c.Z()), mixture.CriticalGreater(n, m.Alpha)
 	case less:
 		logE, critical = mixture.LogEGreater(n, -c.Z()), mixture.CriticalGreater(n, m.Alpha)
-	default:
-		critical = mixture.Critical(n, m.Alpha)
 	}
 	out := inference(c, stats.PValue(logE), critical, m.Sides)
 	e := Number(logE)
 	out.LogE = &e
 	return out
+}
+
+func sequentialT(c stats.Contrast, m Method, n, planned int64) Inference {
+	mixture := stats.Tune(m.Alpha, planned)
+	if m.Rho2 > 0 {
+		mixture.Rho2 = m.Rho2
+	}
+	t := mixture.T()
+	e := t.LogE(n, c.Z(), c.DF)
+	out := inference(c, stats.PValue(e), t.Critical(n, m.Alpha, c.DF), two)
+	logE := Number(e)
+	out.LogE = &logE
+	return out
+}
+
+// counts is the exact comparison of events, where the arms hold such.
+func (c contrast) counts(alpha float64) *CountsOut {
+	if c.events == nil {
+		return nil
+	}
+	out := countsOut("", *c.events, 1, alpha)
+	return &out
 }
 
 func (m Metric) posterior(c stats.Contrast, method Method) Posterior {
@@ -464,10 +511,14 @@ func (m Metric) guardrail(c stats.Contrast, method Method, n, planned int64) *Gu
 	return out
 }
 
-// Ops answer the cases of `verdict analyze`.
+// Analyses answer the cases of `verdict analyze`.
 func Analyses() Ops {
+	f := finals{}
 	return Ops{
-		"compare": on(compare),
-		"srm":     on(checkSplit),
+		"compare": on(f.compare), "epochs": on(f.epochs), "segments": on(segments), "interaction": on(interaction), "trend": on(trend),
+		"srm": on(checkSplit), "srm_segments": on(splitSegments), "multinomial": on(multinomial), "balance": on(balance), "loss": on(loss), "rate": on(rate),
+		"calibration": on(calibration), "correct": on(correctP), "ebh": on(discover), "unselect": on(unselect), "learn": on(learn),
+		"mixture": on(tune), "group_sequential": on(design), "operate": on(operate), "counts": on(counts), "bernoulli": on(bernoulli),
+		"best": on(best), "betas": on(betas), "distribution": on(distribution),
 	}
 }

@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -40,9 +41,18 @@ type Ranks struct {
 	Clusters *Data   `json:"clusters,omitempty" jsonschema_description:"form 4 or 5 over units: columns values at or below the quantile, values"`
 }
 
-var families = map[string]stats.Family{
-	"mean": stats.Mean, "count": stats.Mean, "proportion": stats.Proportion, "ratio": stats.Ratio, "quantile": stats.Quantile,
+func family(name string) (stats.Family, error) {
+	f, ok := map[string]stats.Family{
+		"mean": stats.Mean, "count": stats.Mean, "proportion": stats.Proportion, "ratio": stats.Ratio, "quantile": stats.Quantile,
+	}[name]
+	if !ok {
+		return f, fmt.Errorf("family is %q; want mean, count, proportion, ratio or quantile", name)
+	}
+	return f, nil
 }
+
+// mostUnits is more than there are, and few enough for sums of several arms.
+const mostUnits = 1e15
 
 // moments reads any form but ranks.
 func (d Data) moments(f stats.Family) (stats.Moments, error) {
@@ -53,8 +63,8 @@ func (d Data) moments(f stats.Family) (stats.Moments, error) {
 		}
 	}
 	switch {
-	case d.N < 0:
-		return stats.Moments{}, fmt.Errorf("variant %q: n is %d; want 0 or more", d.Name, d.N)
+	case d.N < 0 || d.N > mostUnits:
+		return stats.Moments{}, fmt.Errorf("variant %q: n is %d; want 0 to 1e15", d.Name, d.N)
 	case forms != 1:
 		return stats.Moments{}, fmt.Errorf("variant %q: want exactly one of sum, mean, successes, sums, means, got %d of them", d.Name, forms)
 	}
@@ -72,7 +82,7 @@ func (d Data) read(f stats.Family) (stats.Moments, error) {
 	case d.Means != nil:
 		return stats.MomentsOfCentred(d.N, columns(d.Means, f), square(d.Centred, f))
 	case f == stats.Ratio:
-		return stats.Moments{}, fmt.Errorf("a ratio needs sums or means of value and denominator")
+		return stats.Moments{}, errors.New("a ratio needs sums or means of value and denominator")
 	}
 	n := float64(max(d.N, 1))
 	var mean, centred float64
@@ -90,7 +100,7 @@ func (d Data) read(f stats.Family) (stats.Moments, error) {
 		mean = *d.Sum / n
 		centred = n * mean * (1 - mean)
 		if d.SumSq == nil && f != stats.Proportion {
-			return stats.Moments{}, fmt.Errorf("sum without sum_sq")
+			return stats.Moments{}, errors.New("sum without sum_sq")
 		}
 		if d.SumSq != nil {
 			centred = max(0, *d.SumSq-*d.Sum*mean)
@@ -99,7 +109,7 @@ func (d Data) read(f stats.Family) (stats.Moments, error) {
 		mean = *d.Mean
 		centred = n * mean * (1 - mean)
 		if d.Variance == nil && f != stats.Proportion {
-			return stats.Moments{}, fmt.Errorf("mean without variance")
+			return stats.Moments{}, errors.New("mean without variance")
 		}
 		if d.Variance != nil {
 			if *d.Variance < 0 {
@@ -162,6 +172,15 @@ func interval(i stats.Interval) Interval {
 		i.Low, i.High = math.Inf(-1), math.Inf(1)
 	}
 	return Interval{Low: Number(i.Low), High: Number(i.High), Shape: shape}
+}
+
+// open is an interval one end of which may be infinite.
+func open(i stats.Interval) Interval {
+	out := interval(i)
+	if i.Shape == stats.Bounded && (math.IsInf(i.Low, 0) || math.IsInf(i.High, 0)) {
+		out.Shape = "half"
+	}
+	return out
 }
 
 // half keeps one end of a set that was made with a one-sided critical value.

@@ -55,7 +55,9 @@ type row struct {
 	gram                         stats.Gram
 }
 
-var replayColumns = []string{"experiment", "metric", "arm", "day", "count", "mean", "variance"}
+func replayColumns() []string {
+	return []string{"experiment", "metric", "arm", "day", "count", "mean", "variance"}
+}
 
 // ReadStatistics replays a CSV file with a header and the columns experiment, metric, arm, day,
 // count, mean and variance (of one unit), in any order. Days sort as numbers when they all are.
@@ -64,15 +66,15 @@ func (r Replay) ReadStatistics(in io.Reader) ([]Replayed, error) {
 	file.TrimLeadingSpace = true
 	header, err := file.Read()
 	if err != nil {
-		return nil, fault.New(fault.Invalid, "read statistics: want a CSV header with %s: %w", strings.Join(replayColumns, ", "), err)
+		return nil, fault.New(fault.Invalid, "read statistics: want a CSV header with %s: %w", strings.Join(replayColumns(), ", "), err)
 	}
 	at := map[string]int{}
 	for i, name := range header {
 		at[strings.ToLower(strings.TrimSpace(name))] = i
 	}
-	for _, name := range replayColumns {
+	for _, name := range replayColumns() {
 		if _, ok := at[name]; !ok {
-			return nil, fault.New(fault.Invalid, "read statistics: no column %q; want %s", name, strings.Join(replayColumns, ", "))
+			return nil, fault.New(fault.Invalid, "read statistics: no column %q; want %s", name, strings.Join(replayColumns(), ", "))
 		}
 	}
 	var rows []row
@@ -105,7 +107,7 @@ func parseRow(record []string, at map[string]int) (row, error) {
 		figures[i] = v
 	}
 	if figures[0] < 0 || figures[2] < 0 || figures[0] > math.MaxInt64/2 {
-		return out, fmt.Errorf("count and variance cannot be negative")
+		return out, errors.New("count and variance cannot be negative")
 	}
 	n := math.Round(figures[0])
 	out.gram = stats.Gram{N: int64(n), MeanY: figures[1], YY: figures[2] * max(0, n-1)}
@@ -250,11 +252,22 @@ func (r Replay) methods(looks []stats.Contrast, final float64) []stopping {
 	sequence := stats.Tune(r.Alpha, planned)
 	hybrid := stats.Hybrid{Alpha: r.Alpha, AlphaSeq: r.Alpha / 5, FinalZ: final, Mixture: stats.Tune(r.Alpha/5, planned)}
 	z := func(l stats.Contrast) float64 { return math.Abs(l.Z()) }
+	// A mixture as wide as the effect that the whole sample would have found with power 0.8.
+	likely := stats.DetectableEffect(looks[last].SE(), r.Alpha, 0.8)
+	msprt := stats.MSPRT{Tau2: likely * likely}
+	times := make([]float64, len(looks))
+	for i, l := range looks {
+		times[i] = float64(l.N) / float64(planned)
+	}
+	// nil when an arm shrank: then there is no design.
+	bounds := stats.GroupSequential{Alpha: r.Alpha, TwoSided: true, Spend: stats.OBrienFleming()}.Bounds(times, true)
 	return []stopping{
 		{"fixed, at the end", func(i int, l stats.Contrast) bool { return i == last && l.WelchP() <= r.Alpha }},
 		{"naive peeking", func(_ int, l stats.Contrast) bool { return l.WelchP() <= r.Alpha }},
 		{"sequence", func(_ int, l stats.Contrast) bool { return z(l) > sequence.Critical(l.N, r.Alpha) }},
 		{"hybrid", func(i int, l stats.Contrast) bool { return z(l) > hybrid.Critical(l.N, i == last) }},
+		{"O'Brien-Fleming", func(i int, l stats.Contrast) bool { return i < len(bounds) && z(l) > bounds[i] }},
+		{"mSPRT", func(_ int, l stats.Contrast) bool { return z(l) > msprt.Critical(l, r.Alpha) }},
 		{"Bayes, 95 % chance", func(_ int, l stats.Contrast) bool {
 			p := stats.DefaultPrior().Update(l.Lift(), l.LiftSE()).ChancePositive()
 			return max(p, 1-p) >= 0.95

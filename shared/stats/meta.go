@@ -89,21 +89,20 @@ func (h History) mean(tau2 float64) (mean, se float64) {
 	return sum / weights, 1 / math.Sqrt(weights)
 }
 
-// sums are of the weights' first to third powers.
-func (h History) sums(tau2 float64) (w1, w2, w3 float64) {
+// sums are of the weights and of their squares.
+func (h History) sums(tau2 float64) (w1, w2 float64) {
 	for _, v := range h.variance {
 		w := 1 / (v + tau2)
 		w1 += w
 		w2 += w * w
-		w3 += w * w * w
 	}
-	return w1, w2, w3
+	return w1, w2
 }
 
 func (h History) tau2(m TauMethod) float64 {
 	df := float64(h.N - 1)
 	if m == DerSimonianLaird {
-		w1, w2, _ := h.sums(0)
+		w1, w2 := h.sums(0)
 		return max(0, (h.Q-df)/(w1-w2/w1))
 	}
 	score := h.score
@@ -145,7 +144,7 @@ func (h History) tau2(m TauMethod) float64 {
 // score is the derivative of the restricted log likelihood by tau^2.
 func (h History) score(tau2 float64) float64 {
 	mean, _ := h.mean(tau2)
-	w1, w2, _ := h.sums(tau2)
+	w1, w2 := h.sums(tau2)
 	sum := 0.0
 	for i, y := range h.estimate {
 		w := 1 / (h.variance[i] + tau2)
@@ -160,7 +159,7 @@ func (h History) i2() float64 {
 	if h.N < 2 {
 		return 0
 	}
-	w1, w2, _ := h.sums(0)
+	w1, w2 := h.sums(0)
 	typical := float64(h.N-1) * w1 / (w1*w1 - w2)
 	return h.Tau2 / (h.Tau2 + typical)
 }

@@ -11,6 +11,12 @@ const logSqrt2Pi = 0.918938533204672741780329736406 // ln sqrt(2 pi)
 // UpperTail is P(Z > x) of a standard normal.
 func UpperTail(x float64) float64 { return upperTail(x) }
 
+// UpperQuantile is the x with P(Z > x) = p.
+func UpperQuantile(p float64) float64 { return upperQuantile(p) }
+
+// ChiSquareUpper is P(X > x) of a chi-square with df degrees of freedom.
+func ChiSquareUpper(x, df float64) float64 { return mathext.GammaIncRegComp(df/2, x/2) }
+
 // upperTail is P(Z > x) of a standard normal, to 1e-13 relative up to x = 37. gonum's
 // distuv.Normal.Survival is 1-cdf: 0 at x = 12.
 func upperTail(x float64) float64 { return 0.5 * math.Erfc(x/math.Sqrt2) }

@@ -31,6 +31,12 @@ func (c Contrast) WelchPLess() float64 {
 	return studentUpper(-c.Z(), c.DF)
 }
 
+// StudentUpper is P(T > t) of Student's t with df degrees of freedom.
+func StudentUpper(t, df float64) float64 { return studentUpper(t, df) }
+
+// StudentQuantile is the t with P(T > t) = p, p below 1/2.
+func StudentQuantile(p, df float64) float64 { return studentCritical(2*p, df) }
+
 // studentUpper is P(T > t).
 func studentUpper(t, df float64) float64 {
 	if t < 0 {

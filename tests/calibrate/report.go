@@ -22,7 +22,6 @@ type calibration struct {
 
 	mu    sync.Mutex
 	done  int
-	total int
 	label string
 	err   io.Writer
 	page  strings.Builder
@@ -108,7 +107,7 @@ func (c *calibration) claim(what string, s share, level float64) string {
 }
 
 func (c *calibration) peeking() error {
-	s := logarithmic(firstLook, lastLook, looks)
+	s := logarithmic(firstLook, looks)
 	c.heading("False positives under peeking", fmt.Sprintf(`Nothing differs between the arms; %d looks from %d to %d units an arm; the share of experiments in which a rule
 rejects at any of them, alpha %g. "naive" and "delta" promise nothing here and show what the others are for.`, looks, firstLook, lastLook, alpha))
 	all := rules(s)
@@ -184,7 +183,7 @@ func (c *calibration) covering() error {
 	c.heading("Coverage at the moment of stopping", fmt.Sprintf(`Treatment is better by %s. The experiment stops when the rule's interval leaves out 0, or at the planned end. The
 share of experiments whose interval then holds the truth: 95 %% or more is promised. "naive" stops on Welch's t.`, percent(lift)))
 	c.columns("world", "sequence", "sequence, lift", "hybrid", "hybrid, lift", "naive", "naive, lift")
-	s := logarithmic(firstLook, lastLook, looks)
+	s := logarithmic(firstLook, looks)
 	for _, w := range worlds() {
 		c.study("coverage: " + w.name)
 		got := c.coverage(w, s, lift)
@@ -204,7 +203,7 @@ func (c *calibration) guarding() error {
 	c.heading("Guardrails", fmt.Sprintf(`Treatment is worse by exactly the margin of %s, so that both calls are wrong. The share of experiments with either at
 any of %d looks; each is promised at most alpha.`, percent(margin), looks))
 	c.columns("world", "called safe", "called violated")
-	s := logarithmic(firstLook, lastLook, looks)
+	s := logarithmic(firstLook, looks)
 	for _, w := range worlds() {
 		c.study("guardrails: " + w.name)
 		safe, violated := c.guardrails(w, s, margin)
@@ -271,7 +270,7 @@ func (c *calibration) powering() error {
 	c.heading("Power", `An effect that one look at the planned end finds with probability 80 %, 60 looks before: how often a rule finds it by the planned
 end, and the share of the planned sample that it takes on average.`)
 	c.columns("rule", "power", "sample")
-	all := rules(logarithmic(firstLook, lastLook, looks))
+	all := rules(logarithmic(firstLook, looks))
 	got := c.power(all)
 	for _, r := range all {
 		if r.claims && !strings.Contains(r.name, "lift") {

@@ -13,12 +13,12 @@ import (
 // schedule is the units of an arm at each look.
 type schedule []int
 
-// logarithmic spaces looks evenly on the logarithm, which is the hardest for rules that are valid at
+// logarithmic spaces looks evenly on the logarithm up to lastLook, which is the hardest for rules that are valid at
 // any time: each look brings the same share of new information.
-func logarithmic(first, last, looks int) schedule {
+func logarithmic(first, looks int) schedule {
 	s := make(schedule, 0, looks)
 	for i := range looks {
-		n := int(math.Round(float64(first) * math.Pow(float64(last)/float64(first), float64(i)/float64(looks-1))))
+		n := int(math.Round(float64(first) * math.Pow(lastLook/float64(first), float64(i)/float64(looks-1))))
 		if len(s) > 0 {
 			n = max(n, s[len(s)-1]+2)
 		}

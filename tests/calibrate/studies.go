@@ -32,10 +32,10 @@ func (c *calibration) falsePositives(w world, all []rule, s schedule) map[string
 		})
 		t.add(hit, nil)
 	})
-	return c.shares(t, c.runs)
+	return t.shares(c.runs)
 }
 
-func (c *calibration) shares(t *tally, runs int) map[string]share {
+func (t *tally) shares(runs int) map[string]share {
 	out := map[string]share{}
 	for name, k := range t.by {
 		out[name] = share{k, runs}
@@ -71,16 +71,16 @@ func (c *calibration) coverage(w world, s schedule, lift float64) map[string]sha
 		})
 		t.add(hit, nil)
 	})
-	return c.shares(t, c.runs)
+	return t.shares(c.runs)
 }
 
 // fromWhich is the false positive rate of the running sequence by the units of an arm at the first
 // look.
 func (c *calibration) fromWhich(w world, starts []int) []share {
-	const end, perRun, tuned = 10000, 80, 200
+	const perRun, tuned = 80, 200
 	out := make([]share, len(starts))
 	t := newTally()
-	s := logarithmic(starts[0], end, perRun)
+	s := logarithmic(starts[0], perRun)
 	sequence := stats.Tune(alpha, tuned)
 	names := make([]string, len(starts))
 	for i, n := range starts {
@@ -126,7 +126,6 @@ func (c *calibration) guardrails(w world, s schedule, margin float64) (safe, vio
 
 // splitStudy is alarms of the sample ratio check over 28 looks of 10,000 units.
 type splitStudy struct {
-	name        string
 	share       float64 // of units in treatment; 0.5 is the plan
 	alarms      map[string]share
 	meanLook    float64 // of the sequential check's alarm, when it came
@@ -157,7 +156,7 @@ func (c *calibration) splits(p float64) splitStudy {
 		}
 		t.add(hit, sums)
 	})
-	out := splitStudy{share: p, alarms: c.shares(t, c.runs), looks: looks, each: perLook}
+	out := splitStudy{share: p, alarms: t.shares(c.runs), looks: looks, each: perLook}
 	if k := t.by["sequential, 0.01"]; k > 0 {
 		out.meanLook = t.sums["sequential, 0.01"] / float64(k)
 	}
@@ -231,7 +230,7 @@ func (c *calibration) manyMetrics(procedures map[string]func(logE, p []float64) 
 // 80 %, and the share of the planned sample it takes on average.
 func (c *calibration) power(all []rule) map[string][2]float64 {
 	w := worlds()[0]
-	s := logarithmic(firstLook, lastLook, looks)
+	s := logarithmic(firstLook, looks)
 	lift := (1.959963984540054 + 0.8416212335729143) * math.Sqrt(2/float64(lastLook))
 	t := newTally()
 	each(c.seed+6, c.runs, c.tick, func(_ int, r *rand.Rand) {
