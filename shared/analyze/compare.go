@@ -366,7 +366,7 @@ func (c Contrast) read() ([]contrast, error) {
 	case !(c.VarControl >= 0 && c.VarTreatment >= 0 && v > 0) || c.DF < 0:
 		return nil, errors.New("contrast: variances must not be negative, nor that of the effect 0")
 	}
-	return []contrast{{Adjusted: stats.Adjusted{Contrast: out}}}, nil
+	return []contrast{{Adjusted: stats.Adjusted{Contrast: out.Checked()}}}, nil
 }
 
 func (m Metric) infer(c contrast, method Method, finalZ float64) Comparison {

@@ -51,6 +51,9 @@ func AdjustLin(control, treatment, everybody Moments, f Family) Adjusted {
 	adjusted.VarTreatment = t.variance + shared(t.slopes, t.slopes)
 	adjusted.Covariance = shared(c.slopes, t.slopes)
 	adjusted.DF = residual * residual / (c.variance*c.variance/c.df + t.variance*t.variance/t.df)
+	if adjusted = adjusted.Checked(); adjusted.Status != OK {
+		return Adjusted{Contrast: plain}
+	}
 	return Adjusted{Contrast: adjusted, Removed: removed(plain, adjusted), Used: max(c.used, t.used), GivenX: math.Sqrt(residual)}
 }
 
@@ -126,6 +129,9 @@ func AdjustPooled(control, treatment Moments, f Family) Adjusted {
 		return Adjusted{Contrast: plain}
 	}
 	adjusted.DF = sum * sum / (ownC*ownC/(nc-1) + ownT*ownT/(nt-1))
+	if adjusted = adjusted.Checked(); adjusted.Status != OK {
+		return Adjusted{Contrast: plain}
+	}
 	return Adjusted{Contrast: adjusted, Removed: removed(plain, adjusted), Used: 1, Theta: theta}
 }
 
@@ -214,7 +220,7 @@ func PostStratify(strata []Stratum, f Family, contrast func(Stratum) Contrast) C
 	out.VarControl += max(0, squareC-out.Control*out.Control) / n
 	out.VarTreatment += max(0, squareT-out.Treatment*out.Treatment) / n
 	out.Covariance += (product - out.Control*out.Treatment) / n
-	return out
+	return out.Checked()
 }
 
 // mergeThin merges strata whose arms cannot be judged alone into the largest.

@@ -265,5 +265,5 @@ func Stratify(epochs []Contrast) Contrast {
 	}
 	v := out.SE() * out.SE()
 	out.DF = v * v / df
-	return out
+	return out.Checked()
 }

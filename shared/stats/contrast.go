@@ -51,6 +51,32 @@ func Compare(control, treatment Arm) Contrast {
 		return c
 	}
 	c.DF = total * total / (c.VarControl*c.VarControl/float64(control.N-1) + c.VarTreatment*c.VarTreatment/float64(treatment.N-1))
+	return c.Checked()
+}
+
+// Figures between these can be multiplied four times over, as Fieller's theorem does, without leaving
+// what a float64 holds.
+const (
+	largest  = 1e70
+	smallest = 1e-140 // of a variance
+)
+
+// Checked gives the contrast, undefined if its figures are not numbers that one can calculate with. A
+// contrast that was not made by this package goes through it first.
+func (c Contrast) Checked() Contrast {
+	if c.Status != OK {
+		return c
+	}
+	v := c.VarControl + c.VarTreatment - 2*c.Covariance
+	for _, x := range [...]float64{c.Control, c.Treatment, c.VarControl, c.VarTreatment, c.Covariance, v} {
+		if !(math.Abs(x) <= largest) {
+			c.Status, c.Reason = Undefined, "a mean or a variance is not a number below 1e70"
+			return c
+		}
+	}
+	if !(v >= smallest) || c.VarControl < 0 || c.VarTreatment < 0 || !(c.DF > 0) || c.N < 1 {
+		c.Status, c.Reason = Undefined, "the effect has no variance"
+	}
 	return c
 }
 

@@ -1,10 +1,6 @@
 package stats
 
-import (
-	"math"
-
-	"gonum.org/v1/gonum/mathext"
-)
+import "math"
 
 // History is what a random-effects model says of past experiments: true effects are normal with
 // Mean and variance Tau2, estimates scatter about them with their own errors.
@@ -60,7 +56,7 @@ func Learn(estimates, variances []float64, m TauMethod) History {
 	if h.N == 1 {
 		h.Status, h.Reason = Insufficient, "one effect says nothing of how effects differ"
 	} else {
-		h.QP = mathext.GammaIncRegComp(float64(h.N-1)/2, h.Q/2)
+		h.QP = ChiSquareUpper(h.Q, float64(h.N-1))
 		h.Tau2 = h.tau2(m)
 	}
 	h.Mean, h.SE = h.mean(h.Tau2)

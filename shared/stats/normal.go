@@ -14,8 +14,13 @@ func UpperTail(x float64) float64 { return upperTail(x) }
 // UpperQuantile is the x with P(Z > x) = p.
 func UpperQuantile(p float64) float64 { return upperQuantile(p) }
 
-// ChiSquareUpper is P(X > x) of a chi-square with df degrees of freedom.
-func ChiSquareUpper(x, df float64) float64 { return mathext.GammaIncRegComp(df/2, x/2) }
+// ChiSquareUpper is P(X > x) of a chi-square with df degrees of freedom, 1 when there are none.
+func ChiSquareUpper(x, df float64) float64 {
+	if !(df > 0) || !(x >= 0) {
+		return 1
+	}
+	return mathext.GammaIncRegComp(df/2, x/2)
+}
 
 // upperTail is P(Z > x) of a standard normal, to 1e-13 relative up to x = 37. gonum's
 // distuv.Normal.Survival is 1-cdf: 0 at x = 12.

@@ -22,8 +22,9 @@ func (p Normal) Update(estimate, se float64) Normal {
 	if math.IsInf(p.SD, 1) {
 		return Normal{Mean: estimate, SD: se}
 	}
-	prior, data := 1/(p.SD*p.SD), 1/(se*se)
-	return Normal{Mean: (p.Mean*prior + estimate*data) / (prior + data), SD: 1 / math.Sqrt(prior+data)}
+	// The weight of the data is prec/(prec+prior prec), in a form that survives any scale.
+	r := se / p.SD
+	return Normal{Mean: p.Mean + (estimate-p.Mean)/(1+r*r), SD: se / math.Hypot(1, r)}
 }
 
 // Interval is the central credible interval of probability 1-alpha.

@@ -95,7 +95,10 @@ func TDetectable(n1, n2, alpha, power float64, oneSided bool) float64 {
 // noncentralUpper is P(T > t) of Student's t with a noncentrality: the normal tail averaged over the
 // distribution of the estimated standard deviation.
 func noncentralUpper(t, df, shift float64) float64 {
-	const reach, nodes = 11, 200
+	const reach, nodes, normal = 11, 200, 1e7
+	if df > normal { // the density's constant loses its digits; Johnson and Welch (Biometrika 31:362, 1940) is then exact
+		return upperTail((t*(1-1/(4*df)) - shift) / math.Sqrt(1+t*t/(2*df)))
+	}
 	sd := 1 / math.Sqrt(2*df)
 	norm := math.Ln2 + df/2*math.Log(df/2) - lgamma(df/2)
 	return quad.Fixed(func(s float64) float64 {

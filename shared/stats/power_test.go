@@ -165,6 +165,7 @@ func TestTPowerAnchors(t *testing.T) {
 	near(t, "units", TSampleSize(0.5, 2, 0.05, 0.8, false), 47.74192064561705, 1e-8)
 	near(t, "detectable", TPower(TDetectable(20, 30, 0.01, 0.9, false), 20, 30, 0.01, false), 0.9, 1e-10)
 	near(t, "central", noncentralUpper(2.3, 17, 0), studentTails(2.3, 17)/2, 1e-11)
+	near(t, "where the normal takes over", noncentralUpper(2.3, 1.0000001e7, 1.5), noncentralUpper(2.3, 0.9999999e7, 1.5), 1e-8)
 	near(t, "central, many units", noncentralUpper(2.3, 1e6, 0), studentTails(2.3, 1e6)/2, 1e-9)
 }
 

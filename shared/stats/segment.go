@@ -1,10 +1,6 @@
 package stats
 
-import (
-	"math"
-
-	"gonum.org/v1/gonum/mathext"
-)
+import "math"
 
 // Segments is whether an effect differs between segments, and where it is there at all.
 type Segments struct {
@@ -110,7 +106,7 @@ func Interact(cells [2][2]Arm, m Mixture) Interaction {
 	d := counts[0]*counts[3] - counts[1]*counts[2]
 	margins := (counts[0] + counts[1]) * (counts[2] + counts[3]) * (counts[0] + counts[2]) * (counts[1] + counts[3])
 	statistic := float64(n) * d * d / margins
-	out.Independent = Split{Statistic: statistic, DF: 1, P: mathext.GammaIncRegComp(0.5, statistic/2)}
+	out.Independent = Split{Statistic: statistic, DF: 1, P: ChiSquareUpper(statistic, 1)}
 	return out
 }
 

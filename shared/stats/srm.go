@@ -1,10 +1,6 @@
 package stats
 
-import (
-	"math"
-
-	"gonum.org/v1/gonum/mathext"
-)
+import "math"
 
 // Split is Pearson's chi-square test of counts against the planned split, valid for one look.
 type Split struct {
@@ -41,7 +37,7 @@ func CheckSplit(counts []int64, weights []float64) Split {
 		d := float64(counts[i]) - expected
 		s.Statistic += d * d / expected
 	}
-	s.P = mathext.GammaIncRegComp(float64(s.DF)/2, s.Statistic/2)
+	s.P = ChiSquareUpper(s.Statistic, float64(s.DF))
 	return s
 }
 

@@ -31,11 +31,21 @@ func (c Contrast) WelchPLess() float64 {
 	return studentUpper(-c.Z(), c.DF)
 }
 
-// StudentUpper is P(T > t) of Student's t with df degrees of freedom.
-func StudentUpper(t, df float64) float64 { return studentUpper(t, df) }
+// StudentUpper is P(T > t) of Student's t with df degrees of freedom, 1 when there are none.
+func StudentUpper(t, df float64) float64 {
+	if !(df > 0) || math.IsNaN(t) {
+		return 1
+	}
+	return studentUpper(t, df)
+}
 
-// StudentQuantile is the t with P(T > t) = p, p below 1/2.
-func StudentQuantile(p, df float64) float64 { return studentCritical(2*p, df) }
+// StudentQuantile is the t with P(T > t) = p, p below 1/2 and df from 1 on; else +Inf.
+func StudentQuantile(p, df float64) float64 {
+	if !(p > 0 && p < 0.5 && df >= 1) {
+		return math.Inf(1)
+	}
+	return studentCritical(2*p, df)
+}
 
 // studentUpper is P(T > t).
 func studentUpper(t, df float64) float64 {

@@ -20,7 +20,7 @@ func (m TMixture) LogEF(n int64, f float64, d int, df float64) float64 {
 	if !(df > 0) || !(f >= 0) || !(r > 0) {
 		return 0
 	}
-	x := k * f / df
+	x := min(k*f/df, math.MaxFloat64) // an infinite F is as good as the largest number
 	return 0.5*k*math.Log(r) + 0.5*(df+k)*(math.Log1p(x)-math.Log1p(r*x))
 }
 

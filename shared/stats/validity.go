@@ -37,7 +37,7 @@ func CheckBalance(control, treatment Moments, m Mixture) Finding {
 		return Finding{P: 1, Status: Undefined, Reason: "no covariate differs between units"}
 	}
 	return Finding{
-		Statistic: wald, DF: used, P: mathext.GammaIncRegComp(float64(used)/2, wald/2),
+		Statistic: wald, DF: used, P: ChiSquareUpper(wald, float64(used)),
 		LogE: m.LogEChiSquare(control.N+treatment.N, wald, used),
 	}
 }
