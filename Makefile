@@ -53,6 +53,16 @@ $(WEB)/node_modules: $(WEB)/package-lock.json
 test-seeds: bin/verdict ## slow: the demo's verdicts must be right for 20 seeds (SEEDS=20)
 	$(GO) test ./tests/seeds -count=1 -timeout 120m -v -args -seeds=$${SEEDS:-20}
 
+.PHONY: calibrate
+calibrate: ## slow: measure error rates, coverage and power by simulation; writes docs/calibration.md
+	$(GO) run ./tests/calibrate
+
+.PHONY: fuzz
+fuzz: ## slow: fuzz what reads input (FUZZTIME=60s each)
+	$(GO) test ./shared/analyze -run '^$$' -fuzz FuzzNumbers -fuzztime $${FUZZTIME:-60s}
+	$(GO) test ./shared/analyze -run '^$$' -fuzz FuzzAnalyze -fuzztime $${FUZZTIME:-60s}
+	$(GO) test ./shared/analyze -run '^$$' -fuzz FuzzReplay -fuzztime $${FUZZTIME:-60s}
+
 .PHONY: bench
 bench: ## benchmarks: collector requests a second, 10 million events against hand-written SQL
 	$(GO) test ./shared/collect ./shared/plan ./shared/stats -run '^$$' -bench . -cpu 1

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -267,15 +268,32 @@ shows most discoveries. FDR: mean share of false discoveries. FWER: share of run
 
 func (c *calibration) powering() error {
 	c.study("power")
-	c.heading("Power", `An effect that one look at the planned end finds with probability 80 %, 60 looks before: how often a rule finds it by the planned
-end, and the share of the planned sample that it takes on average.`)
-	c.columns("rule", "power", "sample")
-	all := rules(logarithmic(firstLook, looks))
+	c.heading("Power", `An effect that one look at the planned end finds with probability 80 %; 60 looks on a logarithmic schedule: how often a rule
+finds it by the planned end, and the share of the planned sample that it takes on average. Exact: the recursion over the
+same looks (Brownian motion).`)
+	c.columns("rule", "power", "sample", "exact power", "exact sample")
+	s := logarithmic(firstLook, looks)
+	all := rules(s)
 	got := c.power(all)
+	exact := exactPower(s)
 	for _, r := range all {
-		if r.claims && !strings.Contains(r.name, "lift") {
-			c.row(r.name, percent(got[r.name][0]), percent(got[r.name][1]))
+		if !r.claims || r.counts || strings.Contains(r.name, "lift") {
+			continue
 		}
+		cells := []string{r.name, percent(got[r.name][0]), percent(got[r.name][1]), "", ""}
+		if o, ok := exact[r.name]; ok {
+			cells[3], cells[4] = percent(o.Rejects()), percent(o.Sample)
+			if gap, noise := got[r.name][0]-o.Rejects(), 4*0.5/math.Sqrt(float64(c.runs)); math.Abs(gap) > noise {
+				c.fails = append(c.fails, fmt.Sprintf("power of %s is %s, the recursion says %s", r.name, percent(got[r.name][0]), percent(o.Rejects())))
+			}
+		}
+		c.row(cells...)
+	}
+	fmt.Fprintf(&c.page, "\nThe table of rules at evenly spaced looks, by recursion alone (no simulation):\n\n")
+	c.columns("rule", "looks", "type I error", "power", "sample")
+	for _, r := range table() {
+		none, some := stats.Operate(r.times, turned(r.bounds), r.bounds, 0), stats.Operate(r.times, turned(r.bounds), r.bounds, fixedDrift())
+		c.row(r.name, itoa(len(r.times)), percent(none.Rejects()), percent(some.Rejects()), percent(some.Sample))
 	}
 	return nil
 }

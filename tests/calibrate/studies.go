@@ -24,7 +24,7 @@ func (c *calibration) falsePositives(w world, all []rule, s schedule) map[string
 		hit := map[string]bool{}
 		path(w, s, 0, r, func(l look) bool {
 			for _, rule := range all {
-				if !hit[rule.name] && rule.reject(l) {
+				if !hit[rule.name] && (w.counts || !rule.counts) && rule.reject(l) {
 					hit[rule.name] = true
 				}
 			}
@@ -237,7 +237,7 @@ func (c *calibration) power(all []rule) map[string][2]float64 {
 		hit, sums := map[string]bool{}, map[string]float64{}
 		path(w, s, lift, r, func(l look) bool {
 			for _, rule := range all {
-				if !hit[rule.name] && rule.reject(l) {
+				if !hit[rule.name] && !rule.counts && rule.reject(l) {
 					hit[rule.name] = true
 					sums[rule.name] = float64(l.control.N) / lastLook
 				}
