@@ -80,3 +80,10 @@ func TestHillMeetsIncompleteBeta(t *testing.T) {
 		}
 	}
 }
+
+func TestStirlingMeetsLgamma(t *testing.T) {
+	for _, x := range []float64{20, 20.5, 33, 100, 1e4, 1e7, 1e12} {
+		want, _ := math.Lgamma(x)
+		near(t, "lgamma", lgamma(x), want, 4e-15)
+	}
+}

@@ -71,9 +71,9 @@ func SplitLogE(counts []int64, weights []float64) float64 {
 	}
 	concentrations := [...]float64{1e2, 1e3, 1e4, 1e5}
 	var logs [len(concentrations)]float64
-	top := math.Inf(-1)
+	null, top := splitNull(counts, weights, sum), math.Inf(-1)
 	for i, k := range concentrations {
-		logs[i] = dirichletLogE(counts, weights, sum, k)
+		logs[i] = dirichletLog(counts, weights, sum, k) - null
 		top = max(top, logs[i])
 	}
 	mean := 0.0
@@ -92,18 +92,29 @@ func SplitLogEAt(counts []int64, weights []float64, concentration float64) float
 	if arms < 2 || !(concentration > 0) {
 		return 0
 	}
-	return dirichletLogE(counts, weights, sum, concentration)
+	return dirichletLog(counts, weights, sum, concentration) - splitNull(counts, weights, sum)
 }
 
-// dirichletLogE is ln B(k w + x) - ln B(k w) - sum x ln w for weights w scaled to sum 1.
-func dirichletLogE(counts []int64, weights []float64, sum, concentration float64) float64 {
+// splitNull is the log likelihood of the planned split, sum x ln w, for weights scaled to sum 1.
+func splitNull(counts []int64, weights []float64, sum float64) float64 {
+	l := 0.0
+	for i, w := range weights {
+		if w > 0 {
+			l += float64(counts[i]) * math.Log(w/sum)
+		}
+	}
+	return l
+}
+
+// dirichletLog is that of the mixture: ln B(k w + x) - ln B(k w).
+func dirichletLog(counts []int64, weights []float64, sum, concentration float64) float64 {
 	e, n := 0.0, 0.0
 	for i, w := range weights {
 		if w <= 0 {
 			continue
 		}
 		x, a := float64(counts[i]), concentration*w/sum
-		e += lgamma(a+x) - lgamma(a) - x*math.Log(w/sum)
+		e += lgamma(a+x) - lgamma(a)
 		n += x
 	}
 	return e - lgamma(concentration+n) + lgamma(concentration)

@@ -39,7 +39,7 @@ func TestSequentialSplitMatchesReference(t *testing.T) {
 			for i, x := range increment {
 				counts[i] += x
 			}
-			got := dirichletLogE(counts, c.In.Null, 1, c.In.Concentration)
+			got := SplitLogEAt(counts, c.In.Null, c.In.Concentration)
 			nearAbs(t, c.ID, got, c.Out.Log[look], 1e-8) // lgamma of 1e6 cancels to about 1e-9
 		}
 	}

@@ -56,6 +56,7 @@ func (b bars) draw() (*plot.Plot, error) {
 		p.Legend.Add(s.name, bar)
 	}
 	p.NominalX(b.groups...)
+	p.Y.Max = 0.7 // room for the legend
 	p.Legend.Top = true
 	return p, limit(p, b.limit, -0.5, float64(len(b.groups))-0.5)
 }

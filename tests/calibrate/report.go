@@ -137,7 +137,9 @@ rejects at any of them, alpha %g. "naive" and "delta" promise nothing here and s
 			}
 		}
 		c.row(cells...)
-		chart.series = append(chart.series, series{r.name, values})
+		if r.drawn {
+			chart.series = append(chart.series, series{r.name, values})
+		}
 	}
 	for _, w := range worlds() {
 		chart.groups = append(chart.groups, w.name)
@@ -175,7 +177,6 @@ an arm at the first look, when it is tuned for 100 units an arm: the tuning that
 		c.row(cells...)
 		chart.curves = append(chart.curves, line)
 	}
-	fmt.Fprintln(&c.page)
 	return c.plot("from-which-n.svg", chart)
 }
 

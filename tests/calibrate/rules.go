@@ -17,6 +17,7 @@ type rule struct {
 	about  string
 	claims bool // that it holds its level under peeking
 	counts bool // for counts only
+	drawn  bool // in the chart, which has room for a few
 	reject func(look) bool
 }
 
@@ -33,13 +34,13 @@ func rules(s schedule) []rule {
 	// The mixture of the effect that the planned sample would find with power 0.8, in standard errors.
 	likely := stats.DetectableEffect(1, alpha, 0.8) / math.Sqrt(float64(planned))
 	return []rule{
-		{name: "naive", about: "Welch's t at every look", reject: func(l look) bool { return l.WelchP() < alpha }},
+		{name: "naive", drawn: true, about: "Welch's t at every look", reject: func(l look) bool { return l.WelchP() < alpha }},
 		{
-			name: "delta", about: "confidence sequence of the lift by the delta method, as other platforms do",
+			name: "delta", drawn: true, about: "confidence sequence of the lift by the delta method, as other platforms do",
 			reject: func(l look) bool { return math.Abs(l.Lift()) > sequence.Critical(l.N, alpha)*l.LiftSE() },
 		},
 		{
-			name: "sequence", about: "confidence sequence of the effect", claims: true,
+			name: "sequence", drawn: true, about: "confidence sequence of the effect", claims: true,
 			reject: func(l look) bool { return l.Absolute(sequence.Critical(l.N, alpha)).Excludes(0) },
 		},
 		{
@@ -47,7 +48,7 @@ func rules(s schedule) []rule {
 			reject: func(l look) bool { return l.Relative(sequence.Critical(l.N, alpha)).Excludes(0) },
 		},
 		{
-			name: "hybrid", about: "the default: sequence while running, calibrated test at the planned end", claims: true,
+			name: "hybrid", drawn: true, about: "the default: sequence while running, calibrated test at the planned end", claims: true,
 			reject: func(l look) bool { return l.Absolute(hybrid.Critical(l.N, l.last)).Excludes(0) },
 		},
 		{
@@ -66,11 +67,11 @@ func rules(s schedule) []rule {
 			},
 		},
 		{
-			name: "O'Brien-Fleming", about: "group sequential at exactly these looks (Lan and DeMets)", claims: true,
+			name: "O'Brien-Fleming", drawn: true, about: "group sequential at exactly these looks (Lan and DeMets)", claims: true,
 			reject: func(l look) bool { return math.Abs(l.Z()) > spending[l.index] },
 		},
 		{
-			name: "half and half", about: "half of alpha for the sequence, half for a test at the end, as Eppo does", claims: true,
+			name: "half and half", drawn: true, about: "half of alpha for the sequence, half for a test at the end, as Eppo does", claims: true,
 			reject: func(l look) bool {
 				return math.Abs(l.Z()) > half.Critical(l.N, alpha/2) || l.last && math.Abs(l.Z()) > stats.UpperQuantile(alpha/4)
 			},
