@@ -97,6 +97,23 @@ func TestOutageIsAViolation(t *testing.T) {
 	}
 }
 
+// Below 100 units an arm the asymptotic sequence gives way to what is exact.
+func TestSmallArmsAreJudgedExactly(t *testing.T) {
+	method := func(metric object) any {
+		answer := ask(t, Analyses(), object{"op": "compare", "metrics": []object{metric}})
+		return answer["metrics"].([]any)[0].(object)["variants"].([]any)[0].(object)["sequential"].(object)["method"]
+	}
+	for want, metric := range map[string]object{
+		"counts":    {"family": "proportion", "variants": []object{{"n": 60, "successes": 3}, {"n": 60, "successes": 9}}},
+		"t_mixture": {"family": "mean", "variants": []object{{"n": 60, "mean": 3, "variance": 1}, {"n": 600, "mean": 3, "variance": 1}}},
+		"mixture":   {"family": "proportion", "variants": []object{{"n": 600, "successes": 30}, {"n": 600, "successes": 90}}},
+	} {
+		if got := method(metric); got != want {
+			t.Errorf("%v: judged by %v, want %s", metric, got, want)
+		}
+	}
+}
+
 func TestReplay(t *testing.T) {
 	const file = `experiment,metric,arm,day,count,mean,variance
 e1,m,control,1,1000,10,4

@@ -117,6 +117,7 @@ type Adjustment struct {
 
 // Inference is a test with its interval.
 type Inference struct {
+	Method    string   `json:"method" jsonschema:"enum=welch,enum=mixture,enum=t_mixture,enum=counts,enum=hybrid" jsonschema_description:"below 100 units an arm, sequential is t_mixture or, for counts, exact (with no absolute interval)"`
 	Statistic Number   `json:"statistic" jsonschema_description:"effect in standard errors"`
 	P         Number   `json:"p"`
 	LogE      *Number  `json:"log_e,omitempty" jsonschema_description:"natural logarithm of the e-value"`
@@ -245,7 +246,12 @@ type contrast struct {
 	variant  string
 	adjusted bool
 	events   *stats.Counts
+	least    int64 // units of the smaller arm, 0 when unknown
 }
+
+// asymptotic is the units of an arm from which on the mixture is trusted: docs/calibration.md, "From how
+// many units on".
+const asymptotic = 100
 
 func (m Metric) contrasts(method Method) ([]contrast, error) {
 	if m.Contrast != nil {
@@ -279,7 +285,7 @@ func (m Metric) contrasts(method Method) ([]contrast, error) {
 	}
 	var out []contrast
 	for i := 1; i < len(arms); i++ {
-		c := contrast{variant: m.Variants[i].Name, adjusted: arms[0].Covariates() > 0}
+		c := contrast{variant: m.Variants[i].Name, adjusted: arms[0].Covariates() > 0, least: min(arms[0].N, arms[i].N)}
 		switch method.Adjust {
 		case "", "lin":
 			c.Adjusted = stats.AdjustLin(arms[0], arms[i], everybody, f)
@@ -387,8 +393,11 @@ func (m Metric) infer(c contrast, method Method, finalZ float64) Comparison {
 	out.Sequential = sequential(c.Contrast, method, n, planned)
 	out.SequentialT = sequentialT(c.Contrast, method, n, planned)
 	out.Counts = c.counts(method.Alpha)
+	if c.least < asymptotic && c.least > 0 && method.Rho2 == 0 && method.Sides == two {
+		out.Sequential = out.exact()
+	}
 	h := stats.Hybrid{Alpha: method.Alpha, AlphaSeq: method.AlphaSeq, FinalZ: finalZ, Mixture: stats.Tune(method.AlphaSeq, planned)}
-	out.Hybrid = inference(c.Contrast, h.P(n, c.Z(), method.End), h.Critical(n, method.End), two)
+	out.Hybrid = inference("hybrid", c.Contrast, h.P(n, c.Z(), method.End), h.Critical(n, method.End), two)
 	out.Bayes = m.posterior(c.Contrast, method)
 	if m.Margin != nil {
 		out.Guardrail = m.guardrail(c.Contrast, method, n, planned)
@@ -396,9 +405,9 @@ func (m Metric) infer(c contrast, method Method, finalZ float64) Comparison {
 	return out
 }
 
-func inference(c stats.Contrast, p, critical float64, sides string) Inference {
+func inference(method string, c stats.Contrast, p, critical float64, sides string) Inference {
 	return Inference{
-		Statistic: Number(c.Z()), P: Number(p), Critical: Number(critical),
+		Method: method, Statistic: Number(c.Z()), P: Number(p), Critical: Number(critical),
 		Absolute: half(interval(c.Absolute(critical)), sides), Relative: half(interval(c.Relative(critical)), sides),
 	}
 }
@@ -406,11 +415,11 @@ func inference(c stats.Contrast, p, critical float64, sides string) Inference {
 func fixed(c stats.Contrast, m Method) Inference {
 	switch m.Sides {
 	case greater:
-		return inference(c, c.WelchPGreater(), c.WelchCritical(2*m.Alpha), m.Sides)
+		return inference("welch", c, c.WelchPGreater(), c.WelchCritical(2*m.Alpha), m.Sides)
 	case less:
-		return inference(c, c.WelchPLess(), c.WelchCritical(2*m.Alpha), m.Sides)
+		return inference("welch", c, c.WelchPLess(), c.WelchCritical(2*m.Alpha), m.Sides)
 	}
-	return inference(c, c.WelchP(), c.WelchCritical(m.Alpha), two)
+	return inference("welch", c, c.WelchP(), c.WelchCritical(m.Alpha), two)
 }
 
 func sequential(c stats.Contrast, m Method, n, planned int64) Inference {
@@ -428,7 +437,7 @@ func sequential(c stats.Contrast, m Method, n, planned int64) Inference {
 	case less:
 		logE, critical = mixture.LogEGreater(n, -c.Z()), mixture.CriticalGreater(n, m.Alpha)
 	}
-	out := inference(c, stats.PValue(logE), critical, m.Sides)
+	out := inference("mixture", c, stats.PValue(logE), critical, m.Sides)
 	e := Number(logE)
 	out.LogE = &e
 	return out
@@ -441,10 +450,25 @@ func sequentialT(c stats.Contrast, m Method, n, planned int64) Inference {
 	}
 	t := mixture.T()
 	e := t.LogE(n, c.Z(), c.DF)
-	out := inference(c, stats.PValue(e), t.Critical(n, m.Alpha, c.DF), two)
+	out := inference("t_mixture", c, stats.PValue(e), t.Critical(n, m.Alpha, c.DF), two)
 	logE := Number(e)
 	out.LogE = &logE
 	return out
+}
+
+// exact replaces the sequence where it is not to be trusted yet: by the comparison of counts where there
+// are such, else by the t-mixture.
+func (c Comparison) exact() Inference {
+	if c.Counts == nil {
+		return c.SequentialT
+	}
+	ratio := c.Counts.Interval
+	ratio.Low, ratio.High = ratio.Low-1, ratio.High-1
+	e := c.Counts.LogE
+	return Inference{
+		Method: "counts", Statistic: c.Sequential.Statistic, P: c.Counts.P, LogE: &e, Critical: Number(math.NaN()),
+		Absolute: interval(stats.Interval{Shape: stats.Line}), Relative: ratio,
+	}
 }
 
 // counts is the exact comparison of events, where the arms hold such.
@@ -518,7 +542,7 @@ func Analyses() Ops {
 		"compare": on(f.compare), "epochs": on(f.epochs), "segments": on(segments), "interaction": on(interaction), "trend": on(trend),
 		"srm": on(checkSplit), "srm_segments": on(splitSegments), "multinomial": on(multinomial), "balance": on(balance), "loss": on(loss), "rate": on(rate),
 		"calibration": on(calibration), "correct": on(correctP), "ebh": on(discover), "unselect": on(unselect), "learn": on(learn),
-		"mixture": on(tune), "group_sequential": on(design), "operate": on(operate), "counts": on(counts), "bernoulli": on(bernoulli),
+		"mixture": on(tune), "group_sequential": on(design), "operate": on(operate), "counts": on(counts), "bernoulli": on(bernoulli), "bounded": on(bounded),
 		"best": on(best), "betas": on(betas), "distribution": on(distribution),
 	}
 }

@@ -27,7 +27,7 @@ func kinds() map[string][2]any {
 		"balance": {Balance{}, FindingOut{}}, "loss": {Loss{}, FindingOut{}}, "rate": {Rate{}, FindingOut{}}, "calibration": {AA{}, AAOut{}},
 		"correct": {PValues{}, CorrectedP{}}, "ebh": {EValues{}, Discoveries{}}, "unselect": {Selection{}, Unselected{}}, "learn": {Past{}, Learnt{}},
 		"mixture": {Tuning{}, Tuned{}}, "group_sequential": {Design{}, Designed{}}, "operate": {Looks{}, Operated{}}, "counts": {Events{}, CountsOut{}},
-		"bernoulli": {Share{}, ShareOut{}}, "best": {Arms{}, BestOut{}}, "betas": {Betas{}, BetasOut{}}, "distribution": {Distribution{}, DistributionOut{}},
+		"bernoulli": {Share{}, ShareOut{}}, "bounded": {Batches{}, BatchesOut{}}, "best": {Arms{}, BestOut{}}, "betas": {Betas{}, BetasOut{}}, "distribution": {Distribution{}, DistributionOut{}},
 		"power": {Plan{}, Planned{}}, "sample_size": {Plan{}, Planned{}}, "detectable": {Plan{}, Planned{}}, "projection": {Running{}, Projected{}},
 		"runtime": {Runtime{}, RuntimeOut{}},
 	}

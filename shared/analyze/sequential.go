@@ -321,3 +321,69 @@ func bernoulli(in Share) (ShareOut, error) {
 	}
 	return ShareOut{ID: in.ID, Interval: interval(stats.Bernoulli(in.Successes, in.N, in.Planned, alpha))}, nil
 }
+
+// Batches is a case of op bounded: the strict mode, which assumes nothing but the bounds of the values.
+type Batches struct {
+	head
+	Low       float64 `json:"low" jsonschema_description:"no value lies below"`
+	High      float64 `json:"high"`
+	Control   []Data  `json:"control" jsonschema_description:"batches in the order they came"`
+	Treatment []Data  `json:"treatment"`
+	Planned   int64   `json:"planned,omitempty" jsonschema_description:"units of an arm, default those at hand"`
+	Variance  float64 `json:"variance,omitempty" jsonschema_description:"typical, for tuning; default a hundredth of the squared range"`
+	Alpha     float64 `json:"alpha,omitempty"`
+}
+
+// BatchesOut is the answer.
+type BatchesOut struct {
+	ID        string   `json:"id,omitempty"`
+	Control   Interval `json:"control" jsonschema_description:"confidence sequence of the mean, with half of alpha"`
+	Treatment Interval `json:"treatment"`
+	Effect    Interval `json:"effect"`
+}
+
+func bounded(in Batches) (BatchesOut, error) {
+	alpha, err := level(in.Alpha)
+	if err != nil {
+		return BatchesOut{}, err
+	}
+	width := in.High - in.Low
+	if !(width > 0 && width < 1e60) || in.Planned < 0 || in.Variance < 0 {
+		return BatchesOut{}, errors.New("low must lie below high; planned and variance cannot be negative")
+	}
+	var units int64
+	arm := func(batches []Data) (*stats.Strict, error) {
+		out := &stats.Strict{Low: in.Low, High: in.High}
+		for i, b := range batches {
+			m, err := b.moments(stats.Mean)
+			if err != nil {
+				return nil, fmt.Errorf("batch %d: %w", i+1, err)
+			}
+			g := m.Gram()
+			if g.N > 0 && !(g.MeanY >= in.Low && g.MeanY <= in.High && g.YY <= float64(g.N)*width*width) {
+				return nil, fmt.Errorf("batch %d: values outside %g to %g", i+1, in.Low, in.High)
+			}
+			units = max(units, g.N)
+			out.Add(g)
+		}
+		return out, nil
+	}
+	c, err := arm(in.Control)
+	if err != nil {
+		return BatchesOut{}, fmt.Errorf("control: %w", err)
+	}
+	t, err := arm(in.Treatment)
+	if err != nil {
+		return BatchesOut{}, fmt.Errorf("treatment: %w", err)
+	}
+	if in.Planned == 0 {
+		in.Planned = max(1, units*int64(max(len(in.Control), len(in.Treatment))))
+	}
+	if in.Variance == 0 {
+		in.Variance = width * width / 100
+	}
+	return BatchesOut{
+		ID: in.ID, Control: interval(c.Interval(alpha/2, in.Planned, in.Variance)), Treatment: interval(t.Interval(alpha/2, in.Planned, in.Variance)),
+		Effect: interval(t.Difference(c, alpha, in.Planned, in.Variance)),
+	}, nil
+}
