@@ -36,6 +36,7 @@ func TestValueOfAUnit(t *testing.T) {
 	}
 	bought := metric.Metric{Kind: metric.Conversion, Window: days(0, 3), Numerator: orders()}
 	spent := metric.Metric{Kind: metric.Mean, Window: days(0, 3), Numerator: revenue()}
+	capped := metric.Metric{Kind: metric.Mean, Window: days(0, 3), Numerator: revenue(), Cap: 10.5}
 	counted := metric.Metric{Kind: metric.Mean, Window: days(0, 3), Numerator: orders()}
 	delayed := metric.Metric{Kind: metric.Mean, Window: days(2, 1), Numerator: revenue()}
 	returned := metric.Metric{Kind: metric.Retention, Window: days(1, 3), Numerator: anything()}
@@ -75,6 +76,8 @@ func TestValueOfAUnit(t *testing.T) {
 		"an order without a value adds zero": {spent, []event{buy(hour, 5), changed(buy(2*hour, 0), func(e *event) { e.value = nil })}, value{Y: 5}},
 		"a count of a column skips null":     {valued, []event{buy(hour, 5), buy(hour, 0), changed(buy(2*hour, 0), func(e *event) { e.value = nil })}, value{Y: 2}},
 		"or in a filter keeps the window":    {either, []event{buy(hour, 5), buy(4*wholeDay, 5), changed(buy(hour, 1), func(e *event) { e.name = "order_refunded" })}, value{Y: 2}},
+		"a cap is on the unit's sum":         {capped, []event{buy(hour, 7), buy(2*hour, 7)}, value{Y: 10.5}},
+		"below the cap":                      {capped, []event{buy(hour, 7)}, value{Y: 7}},
 		"refunds below zero":                 {spent, []event{buy(hour, -5)}, value{Y: -5}},
 	}
 	h := newHome(t)

@@ -2,6 +2,7 @@ package measure
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -107,5 +108,9 @@ func unitValue(m metric.Metric, t metric.Term) string {
 	case t.Expression != "1":
 		condition += " and e." + t.Expression + " is not null"
 	}
-	return "sum(case when " + condition + " then " + term + " else 0e0 end)"
+	value := "sum(case when " + condition + " then " + term + " else 0e0 end)"
+	if m.Cap > 0 {
+		value = "least(" + value + ", " + strconv.FormatFloat(m.Cap, 'e', -1, 64) + ")"
+	}
+	return value
 }

@@ -33,8 +33,9 @@ type Metric struct {
 	Description string
 	Kind        Kind
 	Window      Window
-	Increase    bool   // more is better
-	Format      string // percent, currency, number
+	Increase    bool    // more is better
+	Format      string  // percent, currency, number
+	Cap         float64 // of a Mean: a unit's value above it counts as it (winsorized); 0 is no cap
 	Numerator   Term
 	Denominator Term // of a Ratio
 }
@@ -98,6 +99,9 @@ type experiment struct {
 	Window    Window `yaml:"window"`
 	Direction string `yaml:"direction"`
 	Format    string `yaml:"format"`
+	// Cap is part of the definition, so that it is taken from the past and frozen while experiments run: a
+	// cap computed from the data at hand would depend on the treatment.
+	Cap *float64 `yaml:"cap"`
 }
 
 // Load reads every *.yaml under dir, in name order.
@@ -190,8 +194,13 @@ func (d *declared) resolve(model semanticModel, metrics map[string]*declared) (M
 		return m, d.doc.Errorf(at+".window.unit", "the unit of a window is day, not %q", e.Window.Unit)
 	case e.Window.Anchor != "" && e.Window.Anchor != "exposure":
 		return m, d.doc.Errorf(at+".window.anchor", "windows start at exposure, not %q", e.Window.Anchor)
+	case e.Cap != nil && (e.Kind != Mean || *e.Cap <= 0):
+		return m, d.doc.Errorf(at+".cap", "a cap is a number above 0, for metrics of kind mean")
 	case e.Kind == Retention && e.Window.Delay < 1:
 		return m, d.doc.Errorf(at+".window", "a retention window starts at least a day after exposure: give it a delay")
+	}
+	if e.Cap != nil {
+		m.Cap = *e.Cap
 	}
 	var err error
 	if d.Type != "ratio" {

@@ -73,6 +73,7 @@ func TestLoadRefusesWithFileAndLine(t *testing.T) {
 		"window":            {"length: 3", "length: 0", "m/m.yaml:17: window needs a length of at least 1 and no negative delay"},
 		"retention":         {"kind: conversion", "kind: retention", "m/m.yaml:17: a retention window starts at least a day after exposure: give it a delay"},
 		"direction":         {"direction: increase", "direction: up", `m/m.yaml:18: direction must be increase or decrease, not "up"`},
+		"cap of a share":    {"direction: increase", "direction: increase\n        cap: 3", "m/m.yaml:19: a cap is a number above 0, for metrics of kind mean"},
 		"statement":         {"= 'x'", "= 'x'; drop table y", "m/m.yaml:12: a filter compares dimensions, as in {{ Dimension('entity__event_name') }} = 'order_completed'"},
 	}
 	for name, c := range cases {
