@@ -26,8 +26,16 @@ func ChiSquareUpper(x, df float64) float64 {
 // distuv.Normal.Survival is 1-cdf: 0 at x = 12.
 func upperTail(x float64) float64 { return 0.5 * math.Erfc(x/math.Sqrt2) }
 
-// upperQuantile is the x with P(Z > x) = p.
-func upperQuantile(p float64) float64 { return -mathext.NormalQuantile(p) }
+// upperQuantile is the x with P(Z > x) = p, infinite outside 0 to 1, where the library panics.
+func upperQuantile(p float64) float64 {
+	switch {
+	case !(p > 0):
+		return math.Inf(1)
+	case p >= 1:
+		return math.Inf(-1)
+	}
+	return -mathext.NormalQuantile(p)
+}
 
 func density(x float64) float64 { return math.Exp(-0.5*x*x - logSqrt2Pi) }
 
