@@ -58,10 +58,11 @@ calibrate: ## slow: measure error rates, coverage and power by simulation; write
 	$(GO) run ./tests/calibrate
 
 .PHONY: fuzz
-fuzz: ## slow: fuzz what reads input (FUZZTIME=60s each)
+fuzz: ## slow: fuzz what reads input (FUZZTIME=60s each); a million events against the reference validator
 	$(GO) test ./shared/analyze -run '^$$' -fuzz FuzzNumbers -fuzztime $${FUZZTIME:-60s}
 	$(GO) test ./shared/analyze -run '^$$' -fuzz FuzzAnalyze -fuzztime $${FUZZTIME:-60s}
 	$(GO) test ./shared/analyze -run '^$$' -fuzz FuzzReplay -fuzztime $${FUZZTIME:-60s}
+	VERDICT_EVENTS=1000000 $(GO) test ./shared/plan -run AgreesWithReference -count 1 -v
 
 .PHONY: bench
 bench: ## benchmarks: collector requests a second, 10 million events against hand-written SQL

@@ -3,7 +3,7 @@ package events
 
 import "embed"
 
-// Files holds plan.yaml, schemas/ and experiments/.
+// Files holds plan.yaml, schemas/, examples/ and experiments/.
 //
-//go:embed plan.yaml schemas experiments
+//go:embed plan.yaml schemas examples experiments
 var Files embed.FS

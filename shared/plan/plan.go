@@ -29,6 +29,8 @@ type Event struct {
 	Schema      string `yaml:"schema"` // the version in force
 	Owner       string `yaml:"owner"`
 	Description string `yaml:"description"`
+	// PII lists the fields of each class; every field has one (Documents).
+	PII map[Class][]string `yaml:"pii"`
 }
 
 type contract struct{ event, version string }

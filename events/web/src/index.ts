@@ -4,11 +4,13 @@ import {readContext, type App, type Context} from './context'
 import {createDelivery, maxEventBytes} from './delivery'
 import {uuid7} from './id'
 import {createOutbox, type Dropped} from './outbox'
+import {versions, type PlanEvents} from './plan'
 import {expose, inForce, saveSession, sessionAt, type Assignment, type Session} from './session'
 import {createStore} from './store'
 
 export type {App, Assignment, Browser, ConsentChoices, ConsentRecord, Dropped}
 export type {Choice, Signal} from './consent'
+export type {PlanEvents} from './plan'
 
 export type Properties = Record<string, unknown>
 
@@ -31,9 +33,13 @@ export interface Exposure {
   source?: 'optimizely' | 'launchdarkly' | 'growthbook' | 'datalayer' | 'import' | 'server'
 }
 
-export interface Verdict {
-  track(event: string, properties?: Properties, schema?: string): void
-  page(properties?: Properties): void
+/** The properties of an event of a plan; to leave them out where none is required. */
+type Given<Plan, Event extends keyof Plan> = object extends Plan[Event] ? [properties?: Plan[Event], schema?: string] : [properties: Plan[Event], schema?: string]
+
+/** Plan is the tracking plan as types: by default that of this repository, or your own by `verdict plan types`. */
+export interface Verdict<Plan = PlanEvents> {
+  track<Event extends keyof Plan & string>(event: Event, ...given: Given<Plan, Event>): void
+  page(properties?: Partial<PlanEvents['page_viewed']>): void
   /** Names the user of the events that follow; null after a sign-out. */
   identify(user: string | null): void
   /** The unit saw its variant: one experiment_exposed per experiment, variant and session. */
@@ -60,7 +66,7 @@ interface Call {
 const OUTBOX_BYTES = 512 * 1024
 const PENDING_CALLS = 200 // four full batches of events before the visitor decides
 
-export function createVerdict(options: Options, given: Partial<Browser> = {}): Verdict {
+export function createVerdict<Plan = PlanEvents>(options: Options, given: Partial<Browser> = {}): Verdict<Plan> {
   const browser: Browser = {...ownBrowser(), ...given}
   const {window: page, now} = browser
   const newId = (at = now()): string => uuid7(at, browser.random)
@@ -186,7 +192,7 @@ export function createVerdict(options: Options, given: Partial<Browser> = {}): V
   if (options.consent) consent.set('default', options.consent)
 
   return {
-    track: (event, properties = {}, schema = '1-0-0') => call(event, properties, schema),
+    track: ((event: string, properties: Properties = {}, schema = versions[event] ?? '1-0-0') => call(event, properties, schema)) as Verdict<Plan>['track'],
     page: (properties) => call('page_viewed', {page_type: 'other', ...properties}, '1-0-0'),
     identify(id) {
       user = id
