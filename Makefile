@@ -49,6 +49,11 @@ $(WEB)/node_modules: $(WEB)/package-lock.json
 	npm --prefix $(WEB) ci --no-audit --no-fund
 	@touch $@
 
+.PHONY: test-browser
+test-browser: bin/verdict $(WEB)/node_modules ## slow: the browser SDK in a real Chromium against the real collector
+	@command -v chromium >/dev/null || apt-get install -y --no-install-recommends chromium || { echo "Install Chromium (Debian: apt-get install chromium)."; exit 1; }
+	CHROMIUM=$$(command -v chromium) npm --prefix $(WEB) run test:chromium
+
 .PHONY: test-seeds
 test-seeds: bin/verdict ## slow: the demo's verdicts must be right for 20 seeds (SEEDS=20)
 	$(GO) test ./tests/seeds -count=1 -timeout 120m -v -args -seeds=$${SEEDS:-20}

@@ -11,6 +11,8 @@ declare const VERSION: string
 export const KEEPALIVE_BYTES = 60 * 1024
 
 const BATCH_EVENTS = 50
+/** So much is sent without waiting for more: a closing page can still send the whole budget beside it. */
+const FULL_BYTES = 15 * 1024
 const GATHER_MS = 1000 // what a crash can cost in requests, not in events: those are stored at once
 const BACKOFF_MS = 500
 const BACKOFF_CAP_MS = 60_000
@@ -133,7 +135,7 @@ export function createDelivery(
   return {
     wake() {
       // One timer per gathering: no event pushes it back, only a full batch pulls it forward.
-      if (!failures && outbox.size() >= BATCH_EVENTS) schedule(0)
+      if (!failures && (outbox.size() >= BATCH_EVENTS || outbox.waiting() >= FULL_BYTES)) schedule(0)
       else if (!cancel) schedule()
     },
     flush,

@@ -44,6 +44,8 @@ export interface Outbox {
   reclaim(): void
   clear(): number
   size(): number
+  /** Bytes of what is not flying. */
+  waiting(): number
 }
 
 /** What a page that writes its outbox at least every 5 minutes (the longest wait) cannot reach while it lives. */
@@ -145,6 +147,7 @@ export function createOutbox(
       return cleared
     },
     size: () => entries.length,
+    waiting: () => entries.reduce((sum, e) => sum + (e.flying ? 0 : e.bytes), 0),
   }
 }
 
