@@ -53,6 +53,7 @@ type Handler struct {
 	Keys       Keys
 	Log        *slog.Logger // gets what a client is not told: why something could not be stored
 	Now        func() time.Time
+	Meter      Meter // may be nil
 	parsers    fastjson.ParserPool
 }
 
@@ -144,11 +145,13 @@ func (h *Handler) collect(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	from := h.receive(r, batch, namespace)
+	m := Measurement{Namespace: namespace, Received: len(events), Skew: from.skew, Dropped: readDropped(batch), Broken: map[string]int{}}
 	good, bad := packer{}, packer{}
 	var reply answer
 	for i, event := range events {
 		if failures := h.Plan.Check(event); failures != nil {
 			reply.Quarantined++
+			m.Broken[h.contract(event)]++
 			reply.Quarantine = append(reply.Quarantine, quarantined{i, string(event.GetStringBytes("event_id")), failures})
 			bad.add(i, func(line []byte) []byte { return from.appendQuarantined(line, event, failures) })
 			continue
@@ -157,6 +160,10 @@ func (h *Handler) collect(w http.ResponseWriter, r *http.Request) {
 		good.add(i, func(line []byte) []byte { return from.appendEvent(line, event) })
 	}
 	notStored := append(h.put(r.Context(), h.Good, good), h.put(r.Context(), h.Quarantine, bad)...)
+	if h.Meter != nil {
+		m.Accepted, m.Quarantined, m.NotStored, m.Took = reply.Accepted, reply.Quarantined, len(notStored), h.Now().Sub(from.at)
+		h.Meter.Measure(r.Context(), m)
+	}
 	if len(notStored) > 0 {
 		w.Header().Set("Retry-After", "1")
 		fail(w, problem{

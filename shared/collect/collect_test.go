@@ -326,3 +326,35 @@ type discard struct {
 func (d *discard) Header() http.Header       { return d.header }
 func (d *discard) WriteHeader(status int)    { d.status = status }
 func (*discard) Write(b []byte) (int, error) { return len(b), nil }
+
+type meter []collect.Measurement
+
+func (m *meter) Measure(_ context.Context, one collect.Measurement) { *m = append(*m, one) }
+
+func TestEveryBatchIsMeasured(t *testing.T) {
+	h, good, _ := newHandler(t)
+	var got meter
+	h.Meter = &got
+	event := func(name, properties string) string {
+		return fmt.Sprintf(`{"event_id":"0192f0c1-0000-7000-8000-000000000001","event":%q,"schema":"1-0-0","ts":"2026-01-05T10:00:30Z","anonymous_id":"a","properties":%s}`, name, properties)
+	}
+	body := `{"write_key":"wk","sent_at":"2026-01-05T10:01:00Z","dropped":{"evicted":3,"expired":-1,"invented":9},"events":[` +
+		event("page_viewed", `{"page_type":"home"}`) + "," + event("page_viewed", `{"page_type":"moon"}`) + "," + event("order_eaten", `{}`) + `]}`
+	post := func() {
+		r := httptest.NewRequest(http.MethodPost, "/v1/events", strings.NewReader(body))
+		h.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	post()
+	want := collect.Measurement{
+		Namespace: "shop", Received: 3, Accepted: 1, Quarantined: 2, Broken: map[string]int{"page_viewed": 1, "unknown": 1},
+		Dropped: map[string]int{"evicted": 3}, Skew: time.Minute,
+	}
+	if diff := cmp.Diff(meter{want}, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	good.err = errors.New("the stream is down")
+	post()
+	if got[1].NotStored != 1 {
+		t.Errorf("%d events not stored, want 1", got[1].NotStored)
+	}
+}

@@ -28,9 +28,11 @@ export interface Delivery {
   unload(): void
 }
 
+const EVERY_LOSS: Dropped = {evicted: 1e6, expired: 1e6, rejected: 1e6, unsendable: 1e6, consent: 1e6}
+
 /** The largest event that fits into a request of its own. */
 export function maxEventBytes(writeKey: string): number {
-  return KEEPALIVE_BYTES - byteLength(envelope(writeKey, 0, [])) - 1
+  return KEEPALIVE_BYTES - byteLength(envelope(writeKey, 0, [], EVERY_LOSS)) - 1
 }
 
 /** Moves events from the outbox to the collector: at least once, under one event_id, with backoff. */
@@ -41,6 +43,7 @@ export function createDelivery(
   writeKey: string,
   dropped: Dropped,
 ): Delivery {
+  let reported: Dropped = {...dropped} // what the collector knows of
   let failures = 0
   let quietUntil = 0 // the collector asked for it
   let flyingBytes = 0
@@ -52,7 +55,8 @@ export function createDelivery(
 
   /** True when the collector took the batch off our hands. */
   async function post(batch: Entry[]): Promise<boolean> {
-    const body = envelope(writeKey, browser.now(), batch)
+    const losses = {...dropped}
+    const body = envelope(writeKey, browser.now(), batch, since(losses, reported))
     const bytes = byteLength(body)
     const abort = new AbortController()
     const late = browser.after(ANSWER_MS, () => abort.abort())
@@ -70,7 +74,8 @@ export function createDelivery(
         signal: abort.signal,
       })
       done = settle(batch, response.status, await problem(response))
-      if (!done) obey(response.headers.get('Retry-After'))
+      if (done) reported = losses
+      else obey(response.headers.get('Retry-After'))
     } catch {
       // No answer: the collector may have stored the batch or not. The same ids go again.
     }
@@ -147,11 +152,21 @@ export function createDelivery(
   }
 }
 
-function envelope(writeKey: string, now: number, batch: Entry[]): string {
+/** The losses that are not reported yet; undefined, which JSON leaves out, when there are none. */
+function since(losses: Dropped, reported: Dropped): Partial<Dropped> | undefined {
+  const fresh: Partial<Dropped> = {}
+  for (const cause of Object.keys(losses) as (keyof Dropped)[]) {
+    if (losses[cause] > reported[cause]) fresh[cause] = losses[cause] - reported[cause]
+  }
+  return Object.keys(fresh).length ? fresh : undefined
+}
+
+function envelope(writeKey: string, now: number, batch: Entry[], lost?: Partial<Dropped>): string {
   const head = JSON.stringify({
     write_key: writeKey,
     sent_at: new Date(now).toISOString(),
     sdk: {name: 'verdict-web', version: VERSION},
+    dropped: lost,
   })
   return `${head.slice(0, -1)},"events":[${batch.map((e) => e.json).join(',')}]}`
 }

@@ -206,3 +206,21 @@ test('properties that are no JSON, or too big for a request, are counted and do 
   assert.equal(collector.stored.size, 2)
   assert.equal(keepalive.refused, 0)
 })
+
+test('what was given up is reported once, with the next batch that arrives', async (t) => {
+  const collector = await startCollector(t, [{status: 503}])
+  const site = new Site()
+  const {verdict} = site.open(collector)
+  const cycle = {}
+  cycle.self = cycle
+  verdict.track('page_viewed', cycle)
+  verdict.page()
+  await verdict.flush() // refused
+  await verdict.flush()
+  verdict.page()
+  await verdict.flush()
+  verdict.track('page_viewed', cycle)
+  verdict.page()
+  await verdict.flush()
+  assert.deepEqual(collector.requests.map(({body}) => body.dropped), [{unsendable: 1}, {unsendable: 1}, undefined, {unsendable: 1}])
+})
