@@ -12,6 +12,7 @@ import (
 
 	"verdict/shared/embedded/duck"
 	"verdict/shared/mapping"
+	"verdict/shared/tracking"
 )
 
 // importFile is `verdict import`.
@@ -47,7 +48,7 @@ func (p program) importFile(ctx context.Context, flags *flag.FlagSet, args []str
 	if err := m.Try(ctx, rows); err != nil {
 		return err
 	}
-	sender := &mapping.Sender{URL: *collector, Key: *key, Client: &http.Client{Timeout: 30 * time.Second}, Wait: wait}
+	sender := &tracking.Sender{Name: "verdict-import", URL: *collector, Key: *key, Client: &http.Client{Timeout: 30 * time.Second}, Wait: wait}
 	if *collector != "" {
 		if err := p.send(ctx, m, rows, sender); err != nil {
 			return err
@@ -77,7 +78,7 @@ func (p program) importFile(ctx context.Context, flags *flag.FlagSet, args []str
 }
 
 // send makes the events and sends them, with a bar that moves.
-func (p program) send(ctx context.Context, m *mapping.Mapping, rows *duck.File, sender *mapping.Sender) error {
+func (p program) send(ctx context.Context, m *mapping.Mapping, rows *duck.File, sender *tracking.Sender) error {
 	total, err := m.Count(ctx, rows)
 	if err != nil {
 		return err
@@ -96,7 +97,7 @@ func (p program) send(ctx context.Context, m *mapping.Mapping, rows *duck.File, 
 }
 
 // imported says what became of the events.
-func (p program) imported(sent mapping.Sent) {
+func (p program) imported(sent tracking.Sent) {
 	fmt.Fprintf(p.out, "%d events accepted, %d in quarantine.\n", sent.Accepted, sent.Quarantined)
 	for _, q := range sent.Failures {
 		for _, f := range q.Failures {

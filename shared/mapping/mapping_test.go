@@ -20,6 +20,7 @@ import (
 	"verdict/shared/embedded/duck"
 	"verdict/shared/mapping"
 	"verdict/shared/plan"
+	"verdict/shared/tracking"
 )
 
 const orders = `name: orders
@@ -222,7 +223,7 @@ func TestSendingSurvivesABadWay(t *testing.T) {
 	}))
 	defer server.Close()
 	var pauses []time.Duration
-	s := &mapping.Sender{URL: server.URL + "/v1/events", Key: "wk", Client: server.Client(), Wait: func(_ context.Context, d time.Duration) error {
+	s := &tracking.Sender{URL: server.URL + "/v1/events", Key: "wk", Client: server.Client(), Wait: func(_ context.Context, d time.Duration) error {
 		pauses = append(pauses, d)
 		return nil
 	}}
@@ -264,7 +265,7 @@ func TestABadKeyIsNotTriedAgain(t *testing.T) {
 	collector := &collect.Handler{Plan: trackingPlan(t), Good: &memory{}, Quarantine: &memory{}, Keys: collect.FixedKeys(map[string]string{"wk": "shop"}), Log: slog.New(slog.DiscardHandler), Now: time.Now}
 	server := httptest.NewServer(collector)
 	defer server.Close()
-	s := &mapping.Sender{URL: server.URL + "/v1/events", Key: "other", Client: server.Client(), Wait: func(context.Context, time.Duration) error {
+	s := &tracking.Sender{URL: server.URL + "/v1/events", Key: "other", Client: server.Client(), Wait: func(context.Context, time.Duration) error {
 		t.Error("it was tried again")
 		return nil
 	}}

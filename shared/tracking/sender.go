@@ -1,4 +1,6 @@
-package mapping
+// Package tracking sends events to a collector from Go: at least once, in batches, with patience. Tracker is
+// for servers, which must not wait; Sender for programs that want to know what became of each event.
+package tracking
 
 import (
 	"bytes"
@@ -30,8 +32,12 @@ const (
 type Sender struct {
 	URL    string // of POST /v1/events
 	Key    string // write key
+	Name   string // of the program, as the collector is told
 	Client *http.Client
 	Wait   func(ctx context.Context, d time.Duration) error
+	// SentAt stamps each attempt with the clock by which the events were timed, so that the collector can
+	// correct it; nil for events whose times come from elsewhere.
+	SentAt func() time.Time
 
 	batch []json.RawMessage
 	size  int
@@ -72,14 +78,13 @@ func (s *Sender) Flush(ctx context.Context) error {
 	if len(s.batch) == 0 {
 		return nil
 	}
-	// Without sent_at: the file's times are not those of a clock that could be wrong now.
-	body, err := json.Marshal(map[string]any{"sdk": map[string]string{"name": "verdict-import", "version": "1"}, "events": s.batch})
-	if err != nil {
-		return fmt.Errorf("write batch: %w", err)
-	}
 	pause := firstPause
 	for attempt := 1; ; attempt++ {
-		err := s.post(ctx, body)
+		body, err := s.body()
+		if err != nil {
+			return fmt.Errorf("write batch: %w", err)
+		}
+		err = s.post(ctx, body)
 		if err == nil {
 			break
 		}
@@ -93,6 +98,14 @@ func (s *Sender) Flush(ctx context.Context) error {
 	}
 	s.batch, s.size = s.batch[:0], 0
 	return nil
+}
+
+func (s *Sender) body() ([]byte, error) {
+	frame := map[string]any{"sdk": map[string]string{"name": s.Name, "version": "1"}, "events": s.batch}
+	if s.SentAt != nil {
+		frame["sent_at"] = s.SentAt().UTC().Format(time.RFC3339Nano)
+	}
+	return json.Marshal(frame)
 }
 
 func (s *Sender) post(ctx context.Context, body []byte) error {
