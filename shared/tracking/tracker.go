@@ -80,8 +80,9 @@ type Tracker struct {
 // warehouse keeps the first of each unit.
 const mostSeen = 100_000
 
-// New starts a tracker.
-func New(c Config) (*Tracker, error) {
+// New starts a tracker, which runs until Close or, dropping what is queued, until ctx ends: give it the
+// process's, not a request's.
+func New(ctx context.Context, c Config) (*Tracker, error) {
 	if c.URL == "" || c.Key == "" || c.NewID == nil || c.Now == nil {
 		return nil, errors.New("start tracker: URL, Key, NewID and Now are needed")
 	}
@@ -100,7 +101,7 @@ func New(c Config) (*Tracker, error) {
 	if c.Buffer <= 0 {
 		c.Buffer = defaultBuffer
 	}
-	ctx, stop := context.WithCancel(context.Background()) //nolint:forbidigo // it outlives every request; Close ends it
+	ctx, stop := context.WithCancel(ctx)
 	t := &Tracker{
 		config: c, queue: make(chan json.RawMessage, c.Buffer), stop: stop, done: make(chan struct{}), seen: map[Exposure]bool{},
 		sender: &Sender{URL: c.URL, Key: c.Key, Name: "verdict-go", Client: c.Client, Wait: c.Wait, SentAt: c.Now},

@@ -83,7 +83,7 @@ func start(t *testing.T, way func(call int, w http.ResponseWriter, r *http.Reque
 	if change != nil {
 		change(&c)
 	}
-	tracker, err := tracking.New(c)
+	tracker, err := tracking.New(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,11 +207,11 @@ func TestWhatCannotBeDeliveredIsCounted(t *testing.T) {
 }
 
 func TestATrackerNeedsItsParts(t *testing.T) {
-	if _, err := tracking.New(tracking.Config{URL: "http://127.0.0.1"}); err == nil {
+	if _, err := tracking.New(t.Context(), tracking.Config{URL: "http://127.0.0.1"}); err == nil {
 		t.Error("no key, no clock: no error")
 	}
 	tracker, _, _ := start(t, nil, nil)
-	defer tracker.Close(t.Context()) //nolint:errcheck // nothing was tracked
+	defer tracker.Close(t.Context())
 	var bad *json.UnsupportedTypeError
 	if err := tracker.Track(tracking.Event{Name: "x", Properties: map[string]any{"f": func() {}}}); !errors.As(err, &bad) {
 		t.Errorf("properties that are no JSON: %v", err)
