@@ -247,6 +247,8 @@ test('e. consent and Global Privacy Control: exactly what is permitted leaves th
   await until('the event after consent', () => searches(sent()).length > 0)
   assert.deepEqual(searches(sent()).map((e) => e.properties.results), [3])
   const [event] = searches(sent())
+  assert.equal(event.context.device.ua.platform, 'Linux')
+  assert.deepEqual(event.context.device.ua.brands.map(({brand}) => brand).filter((brand) => /brand/i.test(brand)), [], 'no invented brand')
   assert.deepEqual(event.consent, {analytics_storage: 'granted', ad_storage: 'denied', ad_user_data: 'denied', ad_personalization: 'denied'})
   assert.deepEqual(Object.keys(event).sort(), ['anonymous_id', 'consent', 'context', 'event', 'event_id', 'experiments', 'properties', 'schema', 'seq', 'session_id', 'ts'])
 })

@@ -1,12 +1,14 @@
 export interface App {
   name?: string
   version?: string
+  /** What the application wants every event to say of its state, such as the theme or the plan. */
+  state?: Record<string, unknown>
 }
 
 /** Where an event happened. */
 export interface Context {
   page?: Record<string, string>
-  device?: Record<string, string | number>
+  device?: Record<string, unknown>
   utm?: Record<string, string>
   app?: App
 }
@@ -32,7 +34,7 @@ function readPage({location, document}: Window): Record<string, string> {
   })
 }
 
-function readDevice(page: Window): Record<string, string | number> {
+function readDevice(page: Window): Record<string, unknown> {
   const {screen, devicePixelRatio: dpr = 1} = page
   const size = (width: number, height: number): string => `${Math.round(width)}x${Math.round(height)}`
   return {
@@ -40,11 +42,24 @@ function readDevice(page: Window): Record<string, string | number> {
     viewport: size(page.innerWidth, page.innerHeight),
     screen: size(screen.width * dpr, screen.height * dpr), // screen.* is in CSS pixels
     dpr,
+    ua: readHints(page.navigator),
     ...filled({
       locale: page.navigator.language,
       time_zone: Intl.DateTimeFormat().resolvedOptions().timeZone,
     }),
   }
+}
+
+// The low-entropy client hints, which need no permission (UA-CH, NavigatorUAData); JSON leaves out undefined. The
+// invented brand that browsers mix in says nothing.
+function readHints({userAgentData: hints}: Navigator & {userAgentData?: Hints}): Partial<Hints> | undefined {
+  return hints && {brands: hints.brands.filter(({brand}) => !/not.?a.?brand/i.test(brand)), mobile: hints.mobile, platform: hints.platform}
+}
+
+interface Hints {
+  brands: {brand: string; version: string}[]
+  mobile: boolean
+  platform: string
 }
 
 // Asks for the pointer, not the user agent: Safari on an iPad says it is a Macintosh, and a laptop with a touch screen

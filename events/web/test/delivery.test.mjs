@@ -43,6 +43,7 @@ test('a batch keeps the wire contract', async (t) => {
   assert.deepEqual(order.context.utm, {source: 'mail', campaign: 'jan'})
   assert.equal(order.context.device.type, 'mobile')
   assert.equal(order.context.device.screen, '1170x2532')
+  assert.equal(order.context.device.ua, undefined, 'Safari and Firefox give no hints')
 })
 
 test('whatever the network does, every event arrives once by its id', async (t) => {
