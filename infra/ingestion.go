@@ -48,7 +48,9 @@ func newCollector(scope constructs.Construct, f functions, d data) collector {
 	}
 	behind := awsapigatewayv2integrations.NewHttpLambdaIntegration(jsii.String("Function"), c.function, nil)
 	c.api.AddRoutes(&awsapigatewayv2.AddRoutesOptions{Path: jsii.String("/v1/events"), Methods: &[]awsapigatewayv2.HttpMethod{awsapigatewayv2.HttpMethod_ANY}, Integration: behind})
-	c.api.AddRoutes(&awsapigatewayv2.AddRoutesOptions{Path: jsii.String("/health"), Methods: &[]awsapigatewayv2.HttpMethod{awsapigatewayv2.HttpMethod_GET}, Integration: behind})
+	for _, path := range []string{"/health", "/v1/plan"} {
+		c.api.AddRoutes(&awsapigatewayv2.AddRoutesOptions{Path: &path, Methods: &[]awsapigatewayv2.HttpMethod{awsapigatewayv2.HttpMethod_GET}, Integration: behind})
+	}
 	newStage(scope, f.environment, c.api, c.domain(scope, f.environment.Domain))
 	output(scope, "Address", "where the browser SDK sends events", c.api.ApiEndpoint())
 	return c

@@ -83,6 +83,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path == "/health" && r.Method == http.MethodGet:
 		writeJSON(w, http.StatusOK, "application/json", map[string]string{"status": "ok"})
+	case r.URL.Path == "/v1/plan" && r.Method == http.MethodGet:
+		writeJSON(w, http.StatusOK, "application/json", map[string]any{"events": h.Plan.Versions()})
 	case r.URL.Path != "/v1/events":
 		fail(w, problem{Title: "No such path", Status: http.StatusNotFound, Detail: "Send batches to POST /v1/events."})
 	case r.Method == http.MethodOptions:

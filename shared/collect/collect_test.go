@@ -358,3 +358,16 @@ func TestEveryBatchIsMeasured(t *testing.T) {
 		t.Errorf("%d events not stored, want 1", got[1].NotStored)
 	}
 }
+
+func TestThePlanInForceIsTold(t *testing.T) {
+	h, _, _ := newHandler(t)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/v1/plan", nil))
+	var got struct{ Events map[string][]string }
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"1-0-0"}, got.Events["order_completed"]); diff != "" || len(got.Events) != 11 {
+		t.Errorf("%d events, order_completed -want +got:\n%s", len(got.Events), diff)
+	}
+}

@@ -21,7 +21,11 @@ type Plan struct {
 	envelope *Validator
 	schemas  map[contract]*Validator
 	known    map[string]bool
+	released map[string][]string
 }
+
+// Versions lists the versions of each event that are accepted.
+func (p *Plan) Versions() map[string][]string { return p.released }
 
 // Event is one entry of the plan.
 type Event struct {
@@ -49,7 +53,7 @@ func Load(files fs.FS) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Plan{Events: listed.Events, schemas: map[contract]*Validator{}, known: map[string]bool{}}
+	p := &Plan{Events: listed.Events, schemas: map[contract]*Validator{}, known: map[string]bool{}, released: map[string][]string{}}
 	if p.envelope, err = compileFile(files, "schemas/event-1-0-0.json"); err != nil {
 		return nil, err
 	}
@@ -71,6 +75,7 @@ func Load(files fs.FS) (*Plan, error) {
 		}
 		for _, file := range versions {
 			version := path.Base(file[:len(file)-len(".json")])
+			p.released[e.Name] = append(p.released[e.Name], version)
 			if p.schemas[contract{e.Name, version}], err = compileFile(files, file); err != nil {
 				return nil, err
 			}
