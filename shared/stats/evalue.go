@@ -56,6 +56,9 @@ func AdjustRunningMaximum(logMax float64) float64 {
 	if math.IsNaN(logMax) {
 		l = 0
 	}
+	if math.IsInf(l, 1) {
+		return l
+	}
 	if l < 1e-3 {
 		return math.Log(0.5 + l/6 + l*l/24) // the series of (exp(l)-1-l)/l^2
 	}

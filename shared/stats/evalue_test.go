@@ -39,6 +39,12 @@ func TestEBHByHand(t *testing.T) {
 	if diff := cmp.Diff([]bool{true, true, false}, EBH([]float64{5000, math.Inf(1), math.NaN()}, 0.05)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+	if diff := cmp.Diff([]bool{false, false}, WeightedEBH(logs([]float64{1e9, 1e9}), []float64{1}, 0.05)); diff != "" {
+		t.Errorf("a weight is missing (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]bool{true, false}, WeightedEBH(logs([]float64{25, 25}), []float64{1.6e308, 0.4e308}, 0.05)); diff != "" {
+		t.Errorf("weights whose sum overflows (-want +got):\n%s", diff)
+	}
 	if diff := cmp.Diff([]bool{true, false}, WeightedEBH(logs([]float64{25, 25}), []float64{8, 2}, 0.05)); diff != "" {
 		t.Errorf("weights (-want +got):\n%s", diff)
 	}
@@ -97,6 +103,9 @@ func TestRunningMaximumIsAnAdjuster(t *testing.T) {
 	}
 	for _, at := range []float64{1e-3, 700} {
 		near(t, "seam", AdjustRunningMaximum(at*(1+1e-9)), AdjustRunningMaximum(at*(1-1e-9)), 1e-6)
+	}
+	if got := AdjustRunningMaximum(math.Inf(1)); !math.IsInf(got, 1) {
+		t.Errorf("certainty: %v", got)
 	}
 	if got := AdjustRunningMaximum(math.NaN()); got != math.Log(0.5) {
 		t.Errorf("unknown maximum: %v", got)

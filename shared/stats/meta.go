@@ -44,7 +44,7 @@ func Learn(estimates, variances []float64, m TauMethod) History {
 		return h
 	}
 	for i, v := range variances {
-		if !(v > 0) || !finite(v) || !finite(estimates[i]) {
+		if !(v >= smallest && v <= largest && math.Abs(estimates[i]) <= largest) {
 			h.Status, h.Reason = Undefined, "a past effect or its variance is not a usable number"
 			return h
 		}
@@ -112,29 +112,43 @@ func (h History) tau2(m TauMethod) float64 {
 			return q
 		}
 	}
-	// Both fall through 0 at the estimate. The restricted likelihood may in theory have several
-	// maxima; the scan for a change of sign takes the largest of them.
+	// Both fall through 0 at the estimate. The restricted likelihood may have several maxima: the scan finds
+	// every change of sign, and the highest maximum counts, 0 included.
 	top := 0.0
 	for _, y := range h.estimate {
 		d := y - h.estimate[0]
 		top = max(top, 4*d*d)
 	}
-	if top == 0 {
-		return 0
-	}
-	const steps = 400
-	high := top
-	for i := range steps {
+	best, high := 0.0, top
+	const steps = 400 // of a tenth on the logarithm: down to 4e-18 of the largest
+	for i := 0; top > 0 && i < steps; i++ {
 		low := top * math.Exp(-float64(i+1)*0.1)
 		if i == steps-1 {
 			low = 0
 		}
-		if score(low) > 0 {
-			return bisect(low, high, func(t float64) float64 { return -score(t) })
+		if score(low) > 0 && score(high) <= 0 {
+			root := bisect(low, high, func(t float64) float64 { return -score(t) })
+			if m == PauleMandel {
+				return root
+			}
+			if h.likelihood(root) > h.likelihood(best) {
+				best = root
+			}
 		}
 		high = low
 	}
-	return 0
+	return best
+}
+
+// likelihood is the restricted log likelihood of tau^2, but for a constant.
+func (h History) likelihood(tau2 float64) float64 {
+	mean, se := h.mean(tau2)
+	l := math.Log(se)
+	for i, y := range h.estimate {
+		v := h.variance[i] + tau2
+		l -= 0.5 * (math.Log(v) + (y-mean)*(y-mean)/v)
+	}
+	return l
 }
 
 // score is the derivative of the restricted log likelihood by tau^2.

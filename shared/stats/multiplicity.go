@@ -136,22 +136,32 @@ func ascending(n int, key func(i int) float64) []int {
 	return order
 }
 
-// shares scales weights to sum 1.
+// shares scales weights to sum 1; none are all alike. Weights that are not one for each hypothesis give
+// none of them a share, so that nothing is rejected by mistake.
 func shares(weights []float64, n int) []float64 {
-	sum := 0.0
-	for _, w := range weights {
-		if w > 0 {
-			sum += w
-		}
-	}
-	if len(weights) != n || !(sum > 0) || !finite(sum) {
+	if weights == nil {
 		return fill(n, 1/float64(max(n, 1)))
 	}
 	out := make([]float64, n)
+	largest := 0.0
+	for _, w := range weights {
+		if math.IsInf(w, 1) {
+			return out
+		}
+		largest = max(largest, w)
+	}
+	if len(weights) != n || !(largest > 0) {
+		return out
+	}
+	sum := 0.0
 	for i, w := range weights {
 		if w > 0 {
-			out[i] = w / sum
+			out[i] = w / largest // before they are added: their sum may overflow
+			sum += out[i]
 		}
+	}
+	for i := range out {
+		out[i] /= sum
 	}
 	return out
 }

@@ -26,30 +26,36 @@ type Segments struct {
 // (Lindon, Ham, Tingley and Bojinov, arXiv 2210.08589, section 4, known variance).
 func CompareSegments(contrasts []Contrast, m Mixture, alpha float64) Segments {
 	s := Segments{P: 1, Rejected: make([]bool, len(contrasts))}
-	var estimates, variances []float64
+	var estimates, variances, logE []float64
+	var known []int // segments that can be judged; the others wait for more units
 	var n int64
-	for _, c := range contrasts {
-		if c.Status != OK {
-			s.Status, s.Reason = c.Status, "a segment: "+c.Reason
-			return s
+	for i, c := range contrasts {
+		if c.Status == OK {
+			known = append(known, i)
+			estimates, variances, logE = append(estimates, c.Effect()), append(variances, c.SE()*c.SE()), append(logE, m.LogE(c.N, c.Z()))
+			n += c.N
 		}
-		estimates, variances = append(estimates, c.Effect()), append(variances, c.SE()*c.SE())
-		n += c.N
 	}
 	h := Learn(estimates, variances, REML)
 	if h.Status != OK {
-		s.Status, s.Reason = h.Status, h.Reason
+		s.Status, s.Reason = h.Status, "fewer than two segments with an effect"
 		return s
 	}
-	s.Q, s.DF, s.P, s.Effects = h.Q, len(contrasts)-1, h.QP, h.Effects
+	s.Q, s.DF, s.P = h.Q, len(known)-1, h.QP
 	s.LogE = m.LogEChiSquare(n, s.Q, s.DF)
 	s.Differ = s.LogE >= -math.Log(alpha)
+	// Of a segment that cannot be judged, the others are all that is known.
+	s.Effects = make([]Normal, len(contrasts))
+	for i := range s.Effects {
+		s.Effects[i] = Normal{Mean: h.Mean, SD: math.Sqrt(h.Tau2 + h.SE*h.SE)}
+	}
+	for i, e := range h.Effects {
+		s.Effects[known[i]] = e
+	}
 	if s.Differ {
-		logE := make([]float64, len(contrasts))
-		for i, c := range contrasts {
-			logE[i] = m.LogE(c.N, c.Z())
+		for i, rejected := range EBH(logE, alpha) {
+			s.Rejected[known[i]] = rejected
 		}
-		s.Rejected = EBH(logE, alpha)
 	}
 	return s
 }
@@ -123,23 +129,29 @@ type Trend struct {
 // FitTrend fits a line to the daily effects by weighted least squares, with the weights of their
 // variances.
 func FitTrend(days []float64, daily []Contrast) Trend {
-	var w, wx, wy, wxx, wxy float64
-	for i, c := range daily {
-		if i >= len(days) || c.Status != OK || !finite(days[i]) {
-			continue
+	var w, wx, wy float64
+	use := func(visit func(v, day, effect float64)) {
+		for i, c := range daily {
+			if i < len(days) && c.Status == OK && finite(days[i]) {
+				visit(1/(c.SE()*c.SE()), days[i], c.Effect())
+			}
 		}
-		v := 1 / (c.SE() * c.SE())
-		w += v
-		wx += v * days[i]
-		wy += v * c.Effect()
-		wxx += v * days[i] * days[i]
-		wxy += v * days[i] * c.Effect()
 	}
-	sxx := wxx - wx*wx/w
-	if !(w > 0) || !(sxx > roundingFloor*wxx) {
+	use(func(v, day, effect float64) {
+		w += v
+		wx += v * day
+		wy += v * effect
+	})
+	// About the means, which a first pass has found: days may be counted from anywhere.
+	var sxx, sxy float64
+	use(func(v, day, effect float64) {
+		sxx += v * (day - wx/w) * (day - wx/w)
+		sxy += v * (day - wx/w) * (effect - wy/w)
+	})
+	if !(w > 0) || !(sxx > roundingFloor*roundingFloor*wx*wx/w) {
 		return Trend{P: 1, Status: Insufficient, Reason: "fewer than two days with an effect"}
 	}
-	t := Trend{Slope: (wxy - wx*wy/w) / sxx, SE: 1 / math.Sqrt(sxx)}
+	t := Trend{Slope: sxy / sxx, SE: 1 / math.Sqrt(sxx)}
 	t.P = 2 * upperTail(math.Abs(t.Slope/t.SE))
 	return t
 }

@@ -99,6 +99,10 @@ func TestSegmentsAskFirstWhetherAnythingDiffers(t *testing.T) {
 	if !(s.Effects[0].Mean > 0.4 && s.Effects[0].Mean < s.Effects[0].Mean+1) || math.Abs(s.Effects[1].Mean) > 0.15 {
 		t.Errorf("effects %v", s.Effects)
 	}
+	some := append(segments(r, []float64{0.6, 0, 0, 0}), Contrast{Status: Insufficient, Reason: "few"})
+	if got := CompareSegments(some, m, 0.05); got.Status != OK || !got.Rejected[0] || got.Rejected[4] || got.DF != 3 || !(got.Effects[4].SD > got.Effects[1].SD) {
+		t.Errorf("a segment without units hides the others: %+v", got)
+	}
 	if got := CompareSegments([]Contrast{{Status: Insufficient, Reason: "few"}}, m, 0.05); got.Status != Insufficient || got.P != 1 {
 		t.Errorf("%+v", got)
 	}
@@ -110,6 +114,8 @@ func TestTrend(t *testing.T) {
 	got := FitTrend([]float64{0, 1, 2}, []Contrast{day(1, 1), day(2, 1), day(6, 0.5)})
 	near(t, "slope", got.Slope, 9.5/3.5, 1e-13)
 	near(t, "se", got.SE, 1/math.Sqrt(3.5), 1e-13)
+	far := FitTrend([]float64{2e7, 2e7 + 1, 2e7 + 2}, []Contrast{day(1, 1), day(2, 1), day(6, 0.5)})
+	near(t, "slope, days counted from far", far.Slope, 9.5/3.5, 1e-12)
 	for _, c := range [][]Contrast{nil, {day(1, 1)}, {day(1, 1), {Status: Insufficient}}} {
 		if got := FitTrend([]float64{3, 4}, c); got.Status != Insufficient || got.P != 1 {
 			t.Errorf("%+v", got)

@@ -26,20 +26,33 @@ func Unselect(z, se, threshold, alpha float64) Selected {
 	x := math.Abs(z)
 	// The conditional cdf at x falls from 1 to 0 as the truth rises.
 	solve := func(p float64) float64 {
-		return bisect(x-width, x+width, func(mu float64) float64 { return p - selectedCDF(x, mu, threshold) })
+		low, high := x-width, x+width
+		// Close to a threshold the limits lie far below: the cdf falls to p only there.
+		for reach := float64(width); selectedCDF(x, low, threshold) < p && reach < farthest; reach *= 2 {
+			low = x - 2*reach
+		}
+		return bisect(low, high, func(mu float64) float64 { return p - selectedCDF(x, mu, threshold) })
 	}
-	mle := bisect(-1, x, func(mu float64) float64 { return mu + selectedBias(mu, threshold) - x })
-	low, high := solve(1-alpha/2), solve(alpha/2)
+	low, bias := -1.0, func(mu float64) float64 { return mu + selectedBias(mu, threshold) - x }
+	for bias(low) > 0 && low > -farthest {
+		low *= 2
+	}
+	mle := bisect(low, x, bias)
+	from, to := solve(1-alpha/2), solve(alpha/2)
 	out := Selected{MLE: sign * mle * se, MedianUnbiased: sign * solve(0.5) * se}
 	if sign < 0 {
-		low, high = -high, -low
+		from, to = -to, -from
 	}
-	out.Interval = Interval{Low: low * se, High: high * se}
+	out.Interval = Interval{Low: from * se, High: to * se}
 	return out
 }
 
-// width is how far, in standard errors, the conditional limits can lie from z.
-const width = 60
+// The conditional limits lie within width standard errors of z unless z is close to a large threshold;
+// beyond farthest nothing is looked for.
+const (
+	width    = 60
+	farthest = 1e9
+)
 
 // selectedCDF is P(Z <= x | |Z| > c) for Z normal about mu, x > c. The tail beyond x is computed on
 // the side where it does not cancel.

@@ -49,6 +49,13 @@ func TestUnselectFarAndNear(t *testing.T) {
 		}
 		prev = got.MLE
 	}
+	// Close to a large threshold the limits lie a hundred standard errors below.
+	for _, c := range []float64{60, 100, 1e4} {
+		far := Unselect(c+0.001, 1, c, 0.05)
+		near(t, "median", selectedCDF(c+0.001, far.MedianUnbiased, c), 0.5, 1e-9)
+		near(t, "low", selectedCDF(c+0.001, far.Interval.Low, c), 0.975, 1e-9)
+		near(t, "high", selectedCDF(c+0.001, far.Interval.High, c), 0.025, 1e-9)
+	}
 	for _, bad := range []Selected{Unselect(1, 1, 1.96, 0.05), Unselect(math.NaN(), 1, 1.96, 0.05), Unselect(3, 0, 1.96, 0.05)} {
 		if bad.Status != Undefined || bad.Interval.Shape != Line {
 			t.Errorf("%+v", bad)
