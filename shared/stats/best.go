@@ -235,7 +235,9 @@ func Allocate(chance []float64, floor float64) []float64 {
 // Stratify combines contrasts of epochs within each of which the allocation was constant, weighted by
 // their units. When allocation changes while behaviour changes too (a sale, a weekend), the pooled
 // difference is biased, Simpson's paradox; this one is not. Late epochs must not be weighed by what
-// was seen in them, only by their units. A programme's holdout needs nothing of the kind: it is an
+// was seen in them, only by their units. With three or more arms whose
+// shares follow the results, the units of two arms depend on what was seen as well, and the estimate is
+// only nearly unbiased. A programme's holdout needs nothing of the kind: it is an
 // arm like any other.
 func Stratify(epochs []Contrast) Contrast {
 	var n float64

@@ -10,14 +10,15 @@ import (
 // purchases. Given their sum, those of treatment are binomial with a share that depends on the
 // ratio of the two rates alone, whatever the rates are (Lindon and Malek, NeurIPS 2022, arXiv
 // 2011.03567, time-inhomogeneous Poisson processes). What follows is exact for Poisson counts at any
-// size and at any number of looks, and slightly cautious for events that happen at most once per
-// unit.
+// size and at any number of looks while the split of exposure stays the same, and slightly cautious for
+// events that happen at most once per unit. After a change of allocation, start anew or use [Stratify].
 type Counts struct {
 	Control, Treatment int64   // events
 	Exposure           float64 // treatment's share of all exposure (units, or unit time), from 0 to 1
 }
 
-// NewCounts reads events and units of both arms.
+// NewCounts reads events and units of both arms. It takes the split that was realised, which scatters about
+// the planned one: set Exposure to the planned share for the exact guarantee.
 func NewCounts(control, unitsControl, treatment, unitsTreatment int64) Counts {
 	return Counts{Control: control, Treatment: treatment, Exposure: float64(unitsTreatment) / float64(unitsControl+unitsTreatment)}
 }
