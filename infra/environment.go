@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+
+	"verdict/shared/collect"
 )
 
 // Environment is everything in which one deployment differs from another.
@@ -21,6 +23,8 @@ type Environment struct {
 	Namespaces []string // that write keys may stand for: Athena sees no other
 	Since      string   // first event date that Athena looks for
 	Domain     Domain   // of the collector; without it AWS names the address
+	Origins    []string // of pages that may send events, as "https://shop.example" or "https://*.example"; none: all
+	Cookie     string   // site of the network user id's cookie, such as "shop.example", of which Domain is a part; empty: none
 
 	RequestsPerSecond float64       // the collector takes, steadily
 	RequestBurst      float64       // and at once
@@ -82,6 +86,9 @@ func (e Environment) check() error {
 	_, err := time.Parse(time.DateOnly, e.Since)
 	must(err == nil, "Since %q must be a day such as 2026-01-31", e.Since)
 	must((e.Domain.Name == "") == (e.Domain.Certificate == ""), "Domain needs both Name and Certificate")
+	must(collect.Origins(e.Origins).Check() == nil, "Origins %q must look like https://shop.example or https://*.example", e.Origins)
+	must(e.Cookie == "" || len(e.Origins) > 0 && strings.HasSuffix("."+e.Domain.Name, "."+e.Cookie),
+		"Cookie %q needs Origins, and a Domain below it: a browser keeps no other", e.Cookie)
 	must(e.RequestsPerSecond > 0 && e.RequestBurst > 0, "RequestsPerSecond and RequestBurst must be positive")
 	must(e.Buffer >= time.Minute && e.Buffer <= 15*time.Minute, "Buffer %s must be from 1m to 15m, as Firehose demands", e.Buffer)
 	must(e.CollectorMemory >= 128 && e.JobMemory >= 128, "CollectorMemory and JobMemory must be at least 128 MB, as Lambda demands")

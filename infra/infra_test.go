@@ -220,7 +220,7 @@ func TestFunctionsAreToldWhatTheyUse(t *testing.T) {
 	lake := []string{setting.LakeBucket, setting.GlueDatabase, setting.AthenaWorkgroup}
 	job := append(slices.Clone(lake), setting.StateTable)
 	want := map[string][]string{
-		"collector": {setting.GoodStream, setting.QuarantineStream, setting.WriteKeys},
+		"collector": {setting.Origins, setting.CookieDomain, setting.GoodStream, setting.QuarantineStream, setting.WriteKeys},
 		"elt":       append(slices.Clone(job), setting.Datafile),
 		"identity":  job,
 		"evaluator": job,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsapigatewayv2"
@@ -39,6 +40,8 @@ func newCollector(scope constructs.Construct, f functions, d data) collector {
 				setting.GoodStream:       d.streams.good.Ref(),
 				setting.QuarantineStream: d.streams.quarantine.Ref(),
 				setting.WriteKeys:        d.secrets.writeKeys.Ref(),
+				setting.Origins:          jsii.String(strings.Join(f.environment.Origins, " ")),
+				setting.CookieDomain:     &f.environment.Cookie,
 			},
 			allows: []awsiam.PolicyStatement{
 				allow([]string{"firehose:PutRecordBatch"}, d.streams.good.AttrArn(), d.streams.quarantine.AttrArn()),

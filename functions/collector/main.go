@@ -1,13 +1,15 @@
-// Command collector is the Lambda behind POST /v1/events.
+// Command collector takes events at POST /v1/events: a Lambda, or with COLLECTOR_LISTEN set a plain HTTP server for
+// a container (docs/collector.md).
 package main
 
 import (
 	"context"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
-	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/google/uuid"
 
 	"verdict/shared/awsio"
 	"verdict/shared/awsio/setting"
@@ -20,7 +22,8 @@ import (
 func main() {
 	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
 	home := lambdaio.Must(awsio.Open(context.Background(), os.LookupEnv, time.Now))
-	lambda.Start(lambdaio.HTTP(&collect.Handler{
+	origins := collect.Origins(strings.Fields(lambdaio.Must(home.Setting(setting.Origins))))
+	lambdaio.Serve(log, os.Getenv(setting.Listen), &collect.Handler{
 		Plan:       lambdaio.Must(project.BuiltIn()).Plan,
 		Good:       lambdaio.Must(home.Stream(setting.GoodStream)),
 		Quarantine: lambdaio.Must(home.Stream(setting.QuarantineStream)),
@@ -28,5 +31,7 @@ func main() {
 		Log:        log,
 		Now:        time.Now,
 		Meter:      &emf.Collector{W: os.Stdout, Now: time.Now, Log: log},
-	}))
+		Origins:    lambdaio.Must(origins, origins.Check()),
+		Cookie:     collect.Cookie{Domain: lambdaio.Must(home.Setting(setting.CookieDomain)), New: uuid.NewString},
+	})
 }

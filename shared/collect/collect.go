@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/valyala/fastjson"
 
+	"verdict/shared/land"
 	"verdict/shared/plan"
 )
 
@@ -53,8 +55,12 @@ type Handler struct {
 	Keys       Keys
 	Log        *slog.Logger // gets what a client is not told: why something could not be stored
 	Now        func() time.Time
-	Meter      Meter // may be nil
-	parsers    fastjson.ParserPool
+	Meter      Meter   // may be nil
+	Origins    Origins // of pages that may send; none: all
+	Cookie     Cookie
+
+	parsers  fastjson.ParserPool
+	crawlers crawlers
 }
 
 type quarantined struct {
@@ -79,7 +85,10 @@ type problem struct {
 }
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	allowOrigin(w, r)
+	if !h.crossOrigin(w, r) {
+		fail(w, problem{Title: "Origin not allowed", Status: http.StatusForbidden, Detail: "This collector takes events from the pages of its own sites."})
+		return
+	}
 	switch {
 	case r.URL.Path == "/health" && r.Method == http.MethodGet:
 		writeJSON(w, http.StatusOK, "application/json", map[string]string{"status": "ok"})
@@ -95,20 +104,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		h.collect(w, r)
 	}
-}
-
-// allowOrigin lets any site of the customer send: the write key says whose events they are, and
-// no cookie is involved.
-func allowOrigin(w http.ResponseWriter, r *http.Request) {
-	if r.Header.Get("Origin") == "" {
-		return
-	}
-	header := w.Header()
-	header.Set("Access-Control-Allow-Origin", "*")
-	header.Set("Access-Control-Allow-Headers", "content-type, x-write-key")
-	header.Set("Access-Control-Allow-Methods", "POST, OPTIONS")
-	header.Set("Access-Control-Expose-Headers", "retry-after")
-	header.Set("Access-Control-Max-Age", "7200")
 }
 
 func (h *Handler) collect(w http.ResponseWriter, r *http.Request) {
@@ -147,7 +142,8 @@ func (h *Handler) collect(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	from := h.receive(r, batch, namespace)
-	m := Measurement{Namespace: namespace, Received: len(events), Skew: from.skew, Dropped: readDropped(batch), Broken: map[string]int{}}
+	from.NetworkID = h.Cookie.networkID(w, r, slices.ContainsFunc(events, land.Refused))
+	m := Measurement{Namespace: namespace, Received: len(events), Skew: from.Skew, Dropped: readDropped(batch), Broken: map[string]int{}, Duplicated: duplicates(events)}
 	good, bad := packer{}, packer{}
 	var reply answer
 	for i, event := range events {
@@ -155,15 +151,15 @@ func (h *Handler) collect(w http.ResponseWriter, r *http.Request) {
 			reply.Quarantined++
 			m.Broken[h.contract(event)]++
 			reply.Quarantine = append(reply.Quarantine, quarantined{i, string(event.GetStringBytes("event_id")), failures})
-			bad.add(i, func(line []byte) []byte { return from.appendQuarantined(line, event, failures) })
+			bad.add(i, func(line []byte) []byte { return from.AppendQuarantined(line, event, failures) })
 			continue
 		}
 		reply.Accepted++
-		good.add(i, func(line []byte) []byte { return from.appendEvent(line, event) })
+		good.add(i, func(line []byte) []byte { return from.AppendEvent(line, event) })
 	}
 	notStored := append(h.put(r.Context(), h.Good, good), h.put(r.Context(), h.Quarantine, bad)...)
 	if h.Meter != nil {
-		m.Accepted, m.Quarantined, m.NotStored, m.Took = reply.Accepted, reply.Quarantined, len(notStored), h.Now().Sub(from.at)
+		m.Accepted, m.Quarantined, m.NotStored, m.Took = reply.Accepted, reply.Quarantined, len(notStored), h.Now().Sub(from.At)
 		h.Meter.Measure(r.Context(), m)
 	}
 	if len(notStored) > 0 {

@@ -19,6 +19,7 @@ type Measurement struct {
 	Accepted    int
 	Quarantined int
 	NotStored   int            // events that the client was told to send again
+	Duplicated  int            // copies of an event within the batch; those of other batches are found in the warehouse
 	Broken      map[string]int // quarantined events by contract: an event of the plan, or "unknown"
 	Dropped     map[string]int // events that the client itself gave up since its last report, by cause
 	Skew        time.Duration  // how far the client's clock is ahead
@@ -45,6 +46,23 @@ func readDropped(batch *fastjson.Value) map[string]int {
 		}
 	}
 	return out
+}
+
+func duplicates(events []*fastjson.Value) int {
+	if len(events) < 2 {
+		return 0
+	}
+	seen := make(map[string]struct{}, len(events))
+	copies := 0
+	for _, e := range events {
+		id := e.GetStringBytes("event_id")
+		if _, again := seen[string(id)]; again {
+			copies++
+		} else if len(id) > 0 {
+			seen[string(id)] = struct{}{}
+		}
+	}
+	return copies
 }
 
 // contract is the event that a quarantined one claims to be.

@@ -10,14 +10,25 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/aws/aws-lambda-go/events"
 )
 
+// answerTime is what it takes to say that there was not enough time.
+const answerTime = 250 * time.Millisecond
+
 // HTTP adapts a handler to API Gateway's payload format 2.0.
 func HTTP(handler http.Handler) func(context.Context, events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
 	return func(ctx context.Context, in events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
+		// At its deadline Lambda ends a function without an answer: what is not done by then is refused a little
+		// earlier, and the client knows what to send again.
+		if deadline, ok := ctx.Deadline(); ok {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithDeadline(ctx, deadline.Add(-answerTime))
+			defer cancel()
+		}
 		r, err := request(ctx, in)
 		if err != nil {
 			return events.APIGatewayV2HTTPResponse{}, err

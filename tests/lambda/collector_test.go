@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -51,8 +53,8 @@ func (r *runtime) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	}
 }
 
-// start runs a function with an environment and returns how to invoke it.
-func start(t *testing.T, name string, environment map[string]string) func(event any) []byte {
+// build makes a function's binary.
+func build(t *testing.T, name string) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "bootstrap")
 	build := exec.CommandContext(t.Context(), "go", "build", "-tags", "lambda.norpc", "-o", binary, "../../functions/"+name)
@@ -60,6 +62,13 @@ func start(t *testing.T, name string, environment map[string]string) func(event 
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build %s: %v\n%s", name, err, out)
 	}
+	return binary
+}
+
+// start runs a function with an environment and returns how to invoke it.
+func start(t *testing.T, name string, environment map[string]string) func(event any) []byte {
+	t.Helper()
+	binary := build(t, name)
 	r := &runtime{next: make(chan []byte), answers: make(chan []byte)}
 	api := httptest.NewServer(r)
 	t.Cleanup(api.Close)
@@ -123,6 +132,7 @@ func TestTheCollectorAsAWSRunsIt(t *testing.T) {
 		"AWS_REGION": config.Region, "AWS_ACCESS_KEY_ID": credentials.AccessKeyID, "AWS_SECRET_ACCESS_KEY": credentials.SecretAccessKey,
 		"AWS_ENDPOINT_URL_SECRETS_MANAGER": *config.BaseEndpoint, "AWS_ENDPOINT_URL_FIREHOSE": *hose.BaseEndpoint, "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
 		setting.GoodStream: "good", setting.QuarantineStream: "quarantine", setting.WriteKeys: "write-keys",
+		setting.Origins: "", setting.CookieDomain: "",
 	})
 	request := events.APIGatewayV2HTTPRequest{
 		RawPath: "/v1/events", Headers: map[string]string{"x-write-key": "wk", "content-type": "application/json"},
@@ -149,5 +159,86 @@ func TestTheCollectorAsAWSRunsIt(t *testing.T) {
 	request.Headers["x-write-key"] = "other"
 	if answer := string(invoke(request)); !strings.Contains(answer, `"statusCode":401`) {
 		t.Errorf("a wrong key: %s", answer)
+	}
+}
+
+// In a container the same binary serves HTTP, and answers what it has accepted before it ends.
+func TestTheCollectorAsAContainerRunsIt(t *testing.T) {
+	_, secrets := awstest.New(t, "secretsmanager", map[string]awstest.Action{"GetSecretValue": func([]byte) (any, error) {
+		return map[string]string{"SecretString": `{"wk":"shop"}`}, nil
+	}})
+	stored := make(chan string, 1)
+	putting := make(chan struct{})
+	_, hose := awstest.New(t, "firehose", map[string]awstest.Action{"PutRecordBatch": func(input []byte) (any, error) {
+		close(putting)
+		time.Sleep(300 * time.Millisecond) // until after the container was told to end
+		stored <- string(input)
+		return map[string]any{"FailedPutCount": 0, "RequestResponses": []map[string]string{{"RecordId": "1"}}}, nil
+	}})
+	credentials, err := secrets.Credentials.Retrieve(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := free.Addr().String()
+	free.Close()
+	var log strings.Builder
+	collector := exec.CommandContext(t.Context(), build(t, "collector"))
+	collector.Stderr = &log
+	for k, v := range map[string]string{
+		"AWS_REGION": secrets.Region, "AWS_ACCESS_KEY_ID": credentials.AccessKeyID, "AWS_SECRET_ACCESS_KEY": credentials.SecretAccessKey,
+		"AWS_ENDPOINT_URL_SECRETS_MANAGER": *secrets.BaseEndpoint, "AWS_ENDPOINT_URL_FIREHOSE": *hose.BaseEndpoint, "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+		setting.GoodStream: "good", setting.QuarantineStream: "quarantine", setting.WriteKeys: "write-keys",
+		setting.Origins: "", setting.CookieDomain: "shop.example", setting.Listen: address, "AWS_EC2_METADATA_DISABLED": "true",
+	} {
+		collector.Env = append(collector.Env, k+"="+v)
+	}
+	if err := collector.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for tries := 0; ; tries++ {
+		response, err := http.Get("http://" + address + "/health")
+		if err == nil {
+			response.Body.Close()
+			break
+		}
+		if tries == 200 {
+			t.Fatalf("it does not listen: %v\n%s", err, log.String())
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	answers := make(chan string, 1)
+	go func() {
+		r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+address+"/v1/events", strings.NewReader(
+			`{"write_key":"wk","events":[{"event_id":"0192f0c1-0000-7000-8000-000000000001","event":"page_viewed","schema":"1-0-0","ts":"2026-01-05T10:00:00Z","anonymous_id":"a","properties":{"page_type":"home"}}]}`))
+		r.Header.Set("X-Forwarded-For", "6.6.6.6, 198.51.100.7") // the client says the first, the load balancer the last
+		response, err := http.DefaultClient.Do(r)
+		if err != nil {
+			answers <- err.Error()
+			return
+		}
+		defer response.Body.Close()
+		body, _ := io.ReadAll(response.Body)
+		answers <- response.Status + string(body) + response.Header.Get("Set-Cookie")
+	}()
+	<-putting
+	if err := collector.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if answer := <-answers; !strings.HasPrefix(answer, "200 OK") || !strings.Contains(answer, `"accepted":1`) || !strings.Contains(answer, "verdict_nid=") {
+		t.Errorf("answer %s", answer)
+	}
+	if err := collector.Wait(); err != nil {
+		t.Errorf("the container ended with %v\n%s", err, log.String())
+	}
+	var in struct{ Records []struct{ Data []byte } }
+	if err := json.Unmarshal([]byte(<-stored), &in); err != nil {
+		t.Fatal(err)
+	}
+	if line := string(in.Records[0].Data); !strings.Contains(line, `"ip":"198.51.100.0"`) {
+		t.Errorf("stored %s", line)
 	}
 }

@@ -4,6 +4,7 @@ package firehose
 
 import (
 	"context"
+	"math/rand/v2"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -21,8 +22,9 @@ const (
 	maxBytes   = 4 << 20
 )
 
-// A client waits for the answer, so refused records are tried again at once, 0.1 and 0.3 s later, and
-// then left to the client.
+// A client waits for the answer, so refused records are tried again about 0.1 and 0.3 s later, each
+// time half to one and a half times that so that functions which were throttled together do not come back together,
+// and then left to the client.
 const (
 	attempts   = 3
 	firstPause = 100 * time.Millisecond
@@ -55,7 +57,7 @@ func (s *Stream) Put(ctx context.Context, records [][]byte) ([]int, error) {
 		if len(open) == 0 {
 			return nil, nil
 		}
-		if attempt == attempts || fault.Is(problem, fault.Invalid) || s.wait(ctx, pause) != nil {
+		if attempt == attempts || fault.Is(problem, fault.Invalid) || s.wait(ctx, pause/2+rand.N(pause)) != nil {
 			break
 		}
 		pause *= 3

@@ -13,6 +13,9 @@ const (
 	StateTable        = "STATE_TABLE"             // DynamoDB table of leases
 	DecisionTopic     = "DECISION_TOPIC_ARN"      // SNS topic that people and the notifier subscribe to
 	WriteKeys         = "WRITE_KEYS_SECRET"       // secret: JSON object, write key -> namespace
+	Origins           = "ALLOWED_ORIGINS"         // sites that may send events, separated by spaces; empty: all
+	CookieDomain      = "COOKIE_DOMAIN"           // site of the network user id's cookie; empty: no cookie
+	Listen            = "COLLECTOR_LISTEN"        // address to serve HTTP on, in a container; unset in a Lambda
 	OptimizelyToken   = "OPTIMIZELY_SECRET"       // secret: the API token, plain text
 	OptimizelyProject = "OPTIMIZELY_PROJECT"      // project id
 	OptimizelyStage   = "OPTIMIZELY_ENVIRONMENT"  // environment key on the flag platform

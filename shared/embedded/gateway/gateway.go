@@ -16,8 +16,12 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 )
 
-// maxBody is API Gateway's payload limit of 10 MB; the collector's own is smaller.
-const maxBody = 10 << 20
+// The limits of an HTTP API: 10 MB of payload, of which the collector takes less, and 10,240 bytes of request line
+// and headers together.
+const (
+	maxBody   = 10 << 20
+	maxHeader = 10_240
+)
 
 // Function is a Lambda behind the gateway.
 type Function func(context.Context, events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error)
@@ -25,6 +29,10 @@ type Function func(context.Context, events.APIGatewayV2HTTPRequest) (events.APIG
 // Handler serves function as API Gateway would.
 func Handler(function Function, now func() time.Time) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if headerSize(r) > maxHeader {
+			answer(w, http.StatusRequestHeaderFieldsTooLarge, `{"message":"Request Header Or Cookie Too Large"}`)
+			return
+		}
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 		if err != nil {
 			answer(w, http.StatusRequestEntityTooLarge, `{"message":"Request Entity Too Large"}`)
@@ -51,6 +59,16 @@ func Handler(function Function, now func() time.Time) http.Handler {
 		w.WriteHeader(out.StatusCode)
 		_, _ = w.Write(text) // a client that went away gets no answer
 	})
+}
+
+func headerSize(r *http.Request) int {
+	size := len(r.Method) + len(r.RequestURI) + len(r.Proto) + len(r.Host)
+	for name, values := range r.Header {
+		for _, v := range values {
+			size += len(name) + len(v)
+		}
+	}
+	return size
 }
 
 func event(r *http.Request, body []byte, now time.Time) events.APIGatewayV2HTTPRequest {

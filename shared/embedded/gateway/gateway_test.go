@@ -62,3 +62,16 @@ func TestEnvelopeIsInvisible(t *testing.T) {
 		})
 	}
 }
+
+func TestTooManyHeaders(t *testing.T) {
+	function := lambdaio.HTTP(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	for size, want := range map[int]int{9_000: http.StatusOK, 10_240: http.StatusRequestHeaderFieldsTooLarge} {
+		r := httptest.NewRequest(http.MethodGet, "/v1/plan", http.NoBody)
+		r.Header.Set("Cookie", strings.Repeat("c", size))
+		w := httptest.NewRecorder()
+		gateway.Handler(function, time.Now).ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("%d bytes of cookies: answer %d, want %d", size, w.Code, want)
+		}
+	}
+}

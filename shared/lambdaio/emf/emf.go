@@ -42,7 +42,7 @@ type directive struct {
 // metric's dimensions are the same for a whole line.
 func (c *Collector) Measure(ctx context.Context, m collect.Measurement) {
 	c.line(ctx, map[string]any{"namespace": m.Namespace}, map[string]any{
-		"Received": m.Received, "Accepted": m.Accepted, "Quarantined": m.Quarantined, "NotStored": m.NotStored,
+		"Received": m.Received, "Accepted": m.Accepted, "Quarantined": m.Quarantined, "NotStored": m.NotStored, "Duplicated": m.Duplicated,
 		"ClockSkew": m.Skew.Abs().Milliseconds(), "Latency": m.Took.Milliseconds(),
 	})
 	for _, contract := range slices.Sorted(maps.Keys(m.Broken)) {

@@ -54,7 +54,7 @@ func TestLinesAreEmbeddedMetrics(t *testing.T) {
 		got = append(got, v)
 	}
 	want := []map[string]any{
-		{"namespace": "shop", "Received": 3.0, "Accepted": 1.0, "Quarantined": 2.0, "NotStored": 0.0, "ClockSkew": 90000.0, "Latency": 12.0},
+		{"namespace": "shop", "Received": 3.0, "Accepted": 1.0, "Quarantined": 2.0, "NotStored": 0.0, "Duplicated": 0.0, "ClockSkew": 90000.0, "Latency": 12.0},
 		{"namespace": "shop", "contract": "page_viewed", "ContractBroken": 1.0},
 		{"namespace": "shop", "contract": "unknown", "ContractBroken": 1.0},
 		{"namespace": "shop", "cause": "evicted", "ClientDropped": 3.0},

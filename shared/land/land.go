@@ -1,11 +1,10 @@
-package collect
+// Package land says what stands in raw and in quarantine: one JSON line for each event, whether a client sent it
+// just now or a file of last year is replayed.
+package land
 
 import (
 	"encoding/json"
-	"net/http"
-	"net/netip"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/valyala/fastjson"
@@ -13,62 +12,56 @@ import (
 	"verdict/shared/plan"
 )
 
-// timeLayout is how times stand in raw: UTC with milliseconds, so that text order is time order.
-const timeLayout = "2006-01-02T15:04:05.000Z"
+// TimeLayout is how times stand in raw: UTC with milliseconds, so that text order is time order.
+const TimeLayout = "2006-01-02T15:04:05.000Z"
 
-// reception is what the collector knows about a whole batch.
-type reception struct {
-	namespace string
-	at        time.Time
-	skew      time.Duration // how far the client's clock is ahead of ours
-	ip        string        // truncated
-	agent     string
-	bot       bool
-	gpc       bool // Sec-GPC: 1, binding in several jurisdictions and not settable by a page
+// Reception is how events arrived: what is known about a whole batch.
+type Reception struct {
+	Namespace string
+	At        time.Time     // when, UTC
+	Skew      time.Duration // how far the client's clock is ahead of ours
+	IP        string        // truncated
+	NetworkID string        // of the browser, from the collector's own cookie
+	Agent     string
+	Bot       bool
+	GPC       bool // Sec-GPC: 1, binding in several jurisdictions and not settable by a page
 }
 
-func (h *Handler) receive(r *http.Request, batch *fastjson.Value, namespace string) reception {
-	from := reception{
-		namespace: namespace, at: h.Now().UTC(), agent: r.UserAgent(), ip: truncateIP(clientAddress(r)),
-		gpc: r.Header.Get("Sec-GPC") == "1",
-	}
-	from.bot = isBot(from.agent)
-	if sent, err := plan.ParseTime(batch.GetStringBytes("sent_at")); err == nil {
-		from.skew = sent.Sub(from.at)
-	}
-	return from
+// Refused tells whether the person behind an event refuses to be recognised.
+func Refused(event *fastjson.Value) bool {
+	return string(event.GetStringBytes("consent", "analytics_storage")) == "denied"
 }
 
-// eventTime corrects the client's clock and never lets an event come from the future.
-func (from reception) eventTime(client time.Time) time.Time {
-	corrected := client.Add(-from.skew).UTC()
-	if corrected.After(from.at) {
-		return from.at
+// EventTime corrects the client's clock and never lets an event come from the future.
+func (from Reception) EventTime(client time.Time) time.Time {
+	corrected := client.Add(-from.Skew).UTC()
+	if corrected.After(from.At) {
+		return from.At
 	}
 	return corrected
 }
 
-// appendEvent appends the landed line of a valid event.
-func (from reception) appendEvent(line []byte, event *fastjson.Value) []byte {
+// AppendEvent appends the landed line of a valid event.
+func (from Reception) AppendEvent(line []byte, event *fastjson.Value) []byte {
 	client, err := plan.ParseTime(event.GetStringBytes("ts"))
 	if err != nil {
-		client = from.at // the plan has checked it: cannot happen
+		client = from.At // the plan has checked it: cannot happen
 	}
-	at := from.eventTime(client)
-	refused := string(event.GetStringBytes("consent", "analytics_storage")) == "denied"
+	at := from.EventTime(client)
+	refused := Refused(event)
 
 	line = append(line, `{"namespace":`...)
-	line = appendString(line, from.namespace)
+	line = appendString(line, from.Namespace)
 	line = append(line, `,"event_date":"`...)
 	line = at.AppendFormat(line, time.DateOnly)
 	line = append(line, `","event_ts":"`...)
-	line = at.AppendFormat(line, timeLayout)
+	line = at.AppendFormat(line, TimeLayout)
 	line = append(line, `","client_ts":"`...)
-	line = client.UTC().AppendFormat(line, timeLayout)
+	line = client.UTC().AppendFormat(line, TimeLayout)
 	line = append(line, `","received_ts":"`...)
-	line = from.at.AppendFormat(line, timeLayout)
+	line = from.At.AppendFormat(line, TimeLayout)
 	line = append(line, `","is_bot":`...)
-	line = strconv.AppendBool(line, from.bot)
+	line = strconv.AppendBool(line, from.Bot)
 	line = appendField(line, "event_id", event.Get("event_id"))
 	line = appendField(line, "event_name", event.Get("event"))
 	line = appendField(line, "schema_version", event.Get("schema"))
@@ -79,10 +72,14 @@ func (from reception) appendEvent(line []byte, event *fastjson.Value) []byte {
 		line = appendField(line, "anonymous_id", event.Get("anonymous_id"))
 		line = appendField(line, "user_id", event.Get("user_id"))
 		line = appendField(line, "session_id", event.Get("session_id"))
+		if from.NetworkID != "" {
+			line = append(line, `,"network_id":`...)
+			line = appendString(line, from.NetworkID)
+		}
 		line = append(line, `,"ip":`...)
-		line = appendString(line, from.ip)
+		line = appendString(line, from.IP)
 		line = append(line, `,"user_agent":`...)
-		line = appendString(line, from.agent)
+		line = appendString(line, from.Agent)
 		line = appendField(line, "context", event.Get("context"))
 		line = appendField(line, "experiments", event.Get("experiments"))
 	}
@@ -90,15 +87,15 @@ func (from reception) appendEvent(line []byte, event *fastjson.Value) []byte {
 	return append(line, "}\n"...)
 }
 
-func (from reception) appendConsent(line []byte, consent *fastjson.Value) []byte {
-	if consent == nil && !from.gpc {
+func (from Reception) appendConsent(line []byte, consent *fastjson.Value) []byte {
+	if consent == nil && !from.GPC {
 		return line
 	}
 	line = append(line, `,"consent":{`...)
 	first := true
 	for _, signal := range []string{"analytics_storage", "ad_storage", "ad_user_data", "ad_personalization"} {
 		state := string(consent.GetStringBytes(signal))
-		if from.gpc && signal != "analytics_storage" {
+		if from.GPC && signal != "analytics_storage" {
 			state = "denied" // Global Privacy Control objects to sale and sharing, not to measurement
 		}
 		if state == "" {
@@ -117,19 +114,19 @@ func (from reception) appendConsent(line []byte, consent *fastjson.Value) []byte
 	return append(line, '}')
 }
 
-// appendQuarantined keeps an invalid event as it came, with what is wrong with it. The day is that
+// AppendQuarantined keeps an invalid event as it came, with what is wrong with it. The day is that
 // of arrival: the event's own time may be what is broken.
-func (from reception) appendQuarantined(line []byte, event *fastjson.Value, failures []plan.Failure) []byte {
+func (from Reception) AppendQuarantined(line []byte, event *fastjson.Value, failures []plan.Failure) []byte {
 	line = append(line, `{"namespace":`...)
-	line = appendString(line, from.namespace)
+	line = appendString(line, from.Namespace)
 	line = append(line, `,"event_date":"`...)
-	line = from.at.AppendFormat(line, time.DateOnly)
+	line = from.At.AppendFormat(line, time.DateOnly)
 	line = append(line, `","received_ts":"`...)
-	line = from.at.AppendFormat(line, timeLayout)
+	line = from.At.AppendFormat(line, TimeLayout)
 	line = append(line, `","skew_ms":`...)
-	line = strconv.AppendInt(line, from.skew.Milliseconds(), 10)
+	line = strconv.AppendInt(line, from.Skew.Milliseconds(), 10)
 	line = append(line, `,"is_bot":`...)
-	line = strconv.AppendBool(line, from.bot)
+	line = strconv.AppendBool(line, from.Bot)
 	line = append(line, `,"failures":`...)
 	text, err := json.Marshal(failures)
 	if err != nil {
@@ -165,33 +162,3 @@ func appendString(line []byte, s string) []byte {
 	line = append(line, s...)
 	return append(line, '"')
 }
-
-// truncateIP keeps the network: /24 of IPv4 and /48 of IPv6, as Google Analytics' masking does.
-func truncateIP(address string) string {
-	ip, err := netip.ParseAddr(address)
-	if err != nil {
-		return ""
-	}
-	bits := 48
-	if ip = ip.Unmap(); ip.Is4() {
-		bits = 24
-	}
-	network, err := ip.Prefix(bits)
-	if err != nil {
-		return ""
-	}
-	return network.Addr().String()
-}
-
-// isBot knows crawlers that say what they are, and headless browsers.
-func isBot(agent string) bool {
-	lower := strings.ToLower(agent)
-	for _, mark := range [...]string{"bot", "crawl", "spider", "headless", "slurp", "lighthouse", "monitor"} {
-		if strings.Contains(lower, mark) {
-			return true
-		}
-	}
-	return false
-}
-
-var _ http.Handler = (*Handler)(nil)
