@@ -3,7 +3,7 @@ package events
 
 import "embed"
 
-// Files holds plan.yaml, schemas/, examples/ and experiments/.
+// Files holds plan.yaml, schemas/, examples/, experiments/ and replay.yaml.
 //
-//go:embed plan.yaml schemas examples experiments
+//go:embed plan.yaml schemas examples experiments replay.yaml
 var Files embed.FS

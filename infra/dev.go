@@ -21,6 +21,7 @@ func dev() Environment {
 		LogDays:           awslogs.RetentionDays_ONE_WEEK,
 		ScanGiB:           10,
 		Schedule: Schedule{
+			Replay:   "cron(12/15 * * * ? *)",
 			Model:    "cron(0/15 * * * ? *)",
 			Resolve:  "cron(5/15 * * * ? *)",
 			Evaluate: "cron(8/15 * * * ? *)",

@@ -51,7 +51,7 @@ type Domain struct {
 
 // Schedule says when each job runs, as EventBridge Scheduler writes it, in UTC.
 type Schedule struct {
-	Model, Resolve, Evaluate, Decide string
+	Replay, Model, Resolve, Evaluate, Decide string
 }
 
 // Optimizely is where flags are read and moved.
@@ -95,7 +95,7 @@ func (e Environment) check() error {
 	must(e.RawDays >= 0, "RawDays must not be negative")
 	must(e.LogDays != "", "LogDays must be set")
 	must(e.ScanGiB >= 1, "ScanGiB must be at least 1")
-	for _, s := range []string{e.Schedule.Model, e.Schedule.Resolve, e.Schedule.Evaluate, e.Schedule.Decide} {
+	for _, s := range []string{e.Schedule.Replay, e.Schedule.Model, e.Schedule.Resolve, e.Schedule.Evaluate, e.Schedule.Decide} {
 		must(matches(`rate\(.+\)|cron\(.+\)`, s), "Schedule %q must be rate(...) or cron(...)", s)
 	}
 	must(address(e.AlarmEmail), "AlarmEmail %q is no address", e.AlarmEmail)

@@ -221,6 +221,7 @@ func TestFunctionsAreToldWhatTheyUse(t *testing.T) {
 	job := append(slices.Clone(lake), setting.StateTable)
 	want := map[string][]string{
 		"collector": {setting.Origins, setting.CookieDomain, setting.GoodStream, setting.QuarantineStream, setting.WriteKeys},
+		"replay":    {setting.LakeBucket, setting.StateTable},
 		"elt":       append(slices.Clone(job), setting.Datafile),
 		"identity":  job,
 		"evaluator": job,
@@ -258,7 +259,7 @@ func TestFunctionsRunAsBuilt(t *testing.T) {
 			t.Errorf("%s is kept for %v days, want %v", r, got, want)
 		}
 	}
-	alone := []string{"elt", "identity", "evaluator", "decider"}
+	alone := []string{"replay", "elt", "identity", "evaluator", "decider"}
 	for _, r := range all(t).of("AWS::Lambda::Function") {
 		p := r.properties
 		name, _, _ := strings.Cut(r.id, "Function")
@@ -277,7 +278,7 @@ func TestFunctionsRunAsBuilt(t *testing.T) {
 }
 
 func TestAFailedEventIsKept(t *testing.T) {
-	want := []string{"decider", "elt", "evaluator", "identity", "notifier"}
+	want := []string{"decider", "elt", "evaluator", "identity", "notifier", "replay"}
 	var got []string
 	for _, r := range all(t).of("AWS::Lambda::EventInvokeConfig") {
 		if r.stack == "prod/app" && strings.Contains(text(in(r.properties, "DestinationConfig", "OnFailure")["Destination"]), "FailedQueue") {
@@ -293,7 +294,7 @@ func TestAFailedEventIsKept(t *testing.T) {
 
 func TestSchedulesSayWhenTheyWereToFire(t *testing.T) {
 	schedules := all(t).of("AWS::Scheduler::Schedule")
-	if got, want := len(schedules), 3*4; got != want {
+	if got, want := len(schedules), 3*5; got != want {
 		t.Errorf("got %d schedules, want %d", got, want)
 	}
 	for _, r := range schedules {

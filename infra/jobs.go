@@ -27,6 +27,11 @@ const schedulerRetries = 3
 func newJobs(scope constructs.Construct, f functions, d data, decided awssns.Topic, failed awssqs.IQueue, dashboard *string) []awslambda.IFunction {
 	at := f.environment.Schedule
 	from := f.environment.Optimizely
+	replay := job{name: "replay", schedule: at.Replay, description: "Lands what was put into the inbox, and the quarantine once the plan is mended"}
+	replay.filesOnly = true
+	replay.reads = []string{inbox, quarantine, replays}
+	replay.writes = []string{raw, quarantine, replays}
+
 	elt := job{name: "elt", schedule: at.Model, description: "Makes tables of what has landed"}
 	elt.reads, elt.writes = []string{raw, warehouse}, []string{warehouse}
 	elt.settings = map[string]*string{setting.Datafile: &from.Datafile}
@@ -54,7 +59,7 @@ func newJobs(scope constructs.Construct, f functions, d data, decided awssns.Top
 	}
 
 	var out []awslambda.IFunction
-	for _, j := range []job{elt, identity, evaluator, decider} {
+	for _, j := range []job{replay, elt, identity, evaluator, decider} {
 		out = append(out, j.add(group(scope, j.name), f, d, failed))
 	}
 	return out
@@ -64,16 +69,22 @@ func newJobs(scope constructs.Construct, f functions, d data, decided awssns.Top
 type job struct {
 	name, schedule, description string
 	reads, writes               []string // prefixes of the lake
+	filesOnly                   bool     // it runs no query and publishes no table
 	settings                    map[string]*string
 	allows                      []awsiam.PolicyStatement
 }
 
 func (j job) add(scope constructs.Construct, f functions, d data, failed awssqs.IQueue) awslambda.Function {
-	settings := d.query.settings(d)
+	settings := map[string]*string{setting.LakeBucket: d.lake.bucket.BucketName()}
+	allows := []awsiam.PolicyStatement{d.state.leasing()}
+	if j.filesOnly {
+		allows = append(allows, d.lake.reading(j.reads...)...)
+	} else {
+		settings = d.query.settings(d)
+		allows = append(append(allows, d.catalog.writing(scope)), d.querying(scope, j.reads...)...)
+	}
 	settings[setting.StateTable] = d.state.table.TableName()
 	maps.Copy(settings, j.settings)
-	allows := []awsiam.PolicyStatement{d.state.leasing(), d.catalog.writing(scope)}
-	allows = append(allows, d.querying(scope, j.reads...)...)
 	allows = append(allows, d.lake.writing(j.writes...)...)
 	fn := f.add(scope, function{
 		name:        j.name,

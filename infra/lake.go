@@ -13,6 +13,8 @@ import (
 const (
 	raw           = "raw/"
 	quarantine    = "quarantine/"
+	inbox         = "inbox/"     // files to replay, put there by people
+	replays       = "replay/"    // what was replayed
 	undeliverable = "errors/"    // what Firehose could not put into a partition
 	warehouse     = "warehouse/" // tables, in runs that never change
 	decisions     = "decisions/"

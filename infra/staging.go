@@ -28,6 +28,7 @@ func staging() Environment {
 // hourly lets each job find what the one before has made: a job takes 15 minutes at most.
 func hourly() Schedule {
 	return Schedule{
+		Replay:   "cron(45 * * * ? *)", // beside the decider, before the next model
 		Model:    "cron(0 * * * ? *)",
 		Resolve:  "cron(15 * * * ? *)",
 		Evaluate: "cron(30 * * * ? *)",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"verdict/events"
 	"verdict/shared/collect"
 	"verdict/shared/dashboard"
 	"verdict/shared/embedded/delivery"
@@ -27,6 +29,7 @@ import (
 	"verdict/shared/lambdaio"
 	"verdict/shared/optimizely"
 	"verdict/shared/project"
+	"verdict/shared/replay"
 )
 
 // The one-machine home has one environment, and one customer whose write key is no secret.
@@ -38,15 +41,35 @@ const (
 	flagToken   = "local"
 )
 
-// load reads the built-in project, or the one of a folder.
-func load(dir string) (*project.Project, error) {
+// definitions are all that people define, for this home.
+type definitions struct {
+	*project.Project
+	replay *replay.Mapping
+}
+
+// load reads the built-in definitions, or those of a folder.
+func load(dir string) (definitions, error) {
+	var d definitions
+	var err error
+	var files fs.FS = events.Files
 	if dir == "" {
-		return project.BuiltIn()
+		d.Project, err = project.BuiltIn()
+	} else {
+		if _, err := os.Stat(dir); err != nil {
+			return d, fmt.Errorf("read project: %w", err)
+		}
+		if _, err := os.Stat(filepath.Join(dir, "events", "replay.yaml")); err == nil {
+			files = os.DirFS(filepath.Join(dir, "events"))
+		}
+		d.Project, err = project.Load(os.DirFS(dir))
 	}
-	if _, err := os.Stat(dir); err != nil {
-		return nil, fmt.Errorf("read project: %w", err)
+	if err != nil {
+		return d, err
 	}
-	return project.Load(os.DirFS(dir))
+	if d.replay, err = replay.LoadMapping(files, d.Plan); err != nil {
+		return d, fmt.Errorf("events/%w", err)
+	}
+	return d, nil
 }
 
 // home is Verdict on one machine: the adapters of this home around the same handlers as on AWS.
@@ -61,17 +84,21 @@ type home struct {
 	datafile   func() ([]byte, error)
 	lock       *os.File
 	log        *slog.Logger
+	inbox      *replay.Inbox
 	servers    []*http.Server
 }
 
 // open makes a home of a folder. Only one process at a time can have it.
-func open(ctx context.Context, dir string, d *project.Project, now func() time.Time, log *slog.Logger) (*home, error) {
-	h := &home{project: d, now: now, log: log, store: &directory.Store{Root: dir}}
-	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return nil, fmt.Errorf("open lake: %w", err)
+func open(ctx context.Context, dir string, d definitions, now func() time.Time, log *slog.Logger) (*home, error) {
+	h := &home{project: d.Project, now: now, log: log, store: &directory.Store{Root: dir}}
+	h.inbox = &replay.Inbox{
+		Replayer: &replay.Replayer{Plan: d.Plan, Mapping: d.replay, Objects: h.store}, Source: h.store,
+		Told: func(r replay.Report) {
+			log.Info("replayed", slog.String("file", r.Name), slog.Int("accepted", r.Accepted), slog.Int("quarantined", r.Quarantined))
+		},
 	}
 	var err error
-	if h.lock, err = takeLock(filepath.Join(dir, "lock")); err != nil {
+	if h.lock, err = lockLake(dir); err != nil {
 		return nil, err
 	}
 	var landing []lake.Table
@@ -95,14 +122,18 @@ func open(ctx context.Context, dir string, d *project.Project, now func() time.T
 	return h, nil
 }
 
-// takeLock uses the kernel's lock, which a killed process gives back.
-func takeLock(path string) (*os.File, error) {
+// lockLake uses the kernel's lock, which a killed process gives back.
+func lockLake(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return nil, fmt.Errorf("open lake: %w", err)
+	}
+	path := filepath.Join(dir, "lock")
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o640)
 	if err != nil {
 		return nil, fmt.Errorf("lock lake: %w", err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("lock lake: another verdict works in %s", filepath.Dir(path)), f.Close())
+		return nil, errors.Join(fmt.Errorf("lock lake: another verdict works in %s", dir), f.Close())
 	}
 	return f, nil
 }

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 
 	"verdict/shared/embedded/outbox"
+	"verdict/shared/fault"
 	"verdict/shared/feature"
 	"verdict/shared/notify"
 	"verdict/shared/optimizely"
@@ -22,12 +24,25 @@ func (h *home) steps(senders ...notify.Sender) []pipeline.Step {
 		Project: h.project, Objects: h.store, Engine: h.warehouse, Catalog: h.warehouse, NewRun: newRun, Now: h.now,
 		ReadFlags: h.readFlags, Flags: h.flags, Senders: senders,
 	}
-	land := pipeline.Step{Name: "land", Run: func(ctx context.Context, _ time.Time) error { return h.land(ctx) }}
+	land := pipeline.Step{Name: "land", Run: h.landAll}
 	return append([]pipeline.Step{land}, p.Steps()...)
 }
 
 func (h *home) land(ctx context.Context) error {
 	return errors.Join(h.good.Flush(ctx), h.quarantine.Flush(ctx))
+}
+
+// landAll also replays what is in the inbox. A file that is refused is complained of, and holds nothing up.
+func (h *home) landAll(ctx context.Context, asOf time.Time) error {
+	if err := h.land(ctx); err != nil {
+		return err
+	}
+	err := h.inbox.Run(ctx, asOf)
+	if fault.Is(err, fault.Invalid) {
+		h.log.ErrorContext(ctx, "a file in the inbox was refused", slog.Any("error", err))
+		return nil
+	}
+	return err
 }
 
 func (h *home) readFlags(context.Context) ([]feature.Flag, error) {

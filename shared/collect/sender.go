@@ -2,7 +2,6 @@ package collect
 
 import (
 	"net/http"
-	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -17,7 +16,7 @@ import (
 // receive takes down what is known about a batch and its sender.
 func (h *Handler) receive(r *http.Request, batch *fastjson.Value, namespace string) land.Reception {
 	from := land.Reception{
-		Namespace: namespace, At: h.Now().UTC(), Agent: r.UserAgent(), IP: truncateIP(clientAddress(r)),
+		Namespace: namespace, At: h.Now().UTC(), Agent: r.UserAgent(), IP: land.TruncateIP(clientAddress(r)),
 		GPC: r.Header.Get("Sec-GPC") == "1",
 	}
 	from.Bot = h.crawlers.has(from.Agent) || hurried(batch.GetArray("events"))
@@ -25,23 +24,6 @@ func (h *Handler) receive(r *http.Request, batch *fastjson.Value, namespace stri
 		from.Skew = sent.Sub(from.At)
 	}
 	return from
-}
-
-// truncateIP keeps the network: /24 of IPv4 and /48 of IPv6, as Google Analytics' masking does.
-func truncateIP(address string) string {
-	ip, err := netip.ParseAddr(address)
-	if err != nil {
-		return ""
-	}
-	bits := 48
-	if ip = ip.Unmap(); ip.Is4() {
-		bits = 24
-	}
-	network, err := ip.Prefix(bits)
-	if err != nil {
-		return ""
-	}
-	return network.Addr().String()
 }
 
 // crawlers are the user agents seen lately, and whether each is on CrawlerDetect's list of those that say

@@ -3,7 +3,10 @@
 // S3 with Athena and Glue. Both pass laketest.
 package lake
 
-import "context"
+import (
+	"context"
+	"io"
+)
 
 // Mode says what Put does with a key that exists.
 type Mode uint8
@@ -30,6 +33,13 @@ type Objects interface {
 	Put(ctx context.Context, key string, body []byte, mode Mode) error
 	// List returns all objects whose key starts with prefix, in key order.
 	List(ctx context.Context, prefix string) ([]Object, error)
+}
+
+// File is an object that is read a piece at a time: it may be larger than memory.
+type File interface {
+	io.ReaderAt
+	io.Closer
+	Size() int64
 }
 
 // Result is the whole answer to a query, as text: NULL is nil, numbers are in a form that parses

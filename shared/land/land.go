@@ -4,6 +4,7 @@ package land
 
 import (
 	"encoding/json"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -161,4 +162,21 @@ func appendString(line []byte, s string) []byte {
 	line = append(line, '"')
 	line = append(line, s...)
 	return append(line, '"')
+}
+
+// TruncateIP keeps the network: /24 of IPv4 and /48 of IPv6, as Google Analytics' masking does.
+func TruncateIP(address string) string {
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return ""
+	}
+	bits := 48
+	if ip = ip.Unmap(); ip.Is4() {
+		bits = 24
+	}
+	network, err := ip.Prefix(bits)
+	if err != nil {
+		return ""
+	}
+	return network.Addr().String()
 }

@@ -134,3 +134,23 @@ func (p *Plan) Contract(event string) (known, required []string, err error) {
 	v := p.schemas[contract{event, version}]
 	return slices.Sorted(maps.Keys(v.properties)), v.required, nil
 }
+
+// Type is the JSON type of a property of an event's schema in force, or of a member of the objects that it lists; ""
+// when the schema leaves it open.
+func (p *Plan) Type(event, property string, member ...string) string {
+	version, err := p.Version(event)
+	if err != nil {
+		return ""
+	}
+	v := p.schemas[contract{event, version}].properties[property]
+	for _, name := range member {
+		if v == nil || v.items == nil {
+			return ""
+		}
+		v = v.items.properties[name]
+	}
+	if v == nil || len(v.types) != 1 {
+		return ""
+	}
+	return v.types[0]
+}

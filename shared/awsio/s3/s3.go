@@ -78,3 +78,50 @@ func (b *Bucket) List(ctx context.Context, prefix string) ([]lake.Object, error)
 
 // Location is where the objects of a prefix are, as Athena and Glue name it.
 func (b *Bucket) Location(prefix string) string { return fmt.Sprintf("s3://%s/%s", b.name, prefix) }
+
+// remote is an object that is read a piece at a time. What it holds is one version of it: a change meanwhile is
+// fault.Conflict.
+type remote struct {
+	ctx    context.Context //nolint:containedctx // io.ReaderAt has no room for one; it lives as long as the file
+	bucket *Bucket
+	key    string
+	etag   *string
+	size   int64
+}
+
+// Open implements replay.Source.
+func (b *Bucket) Open(ctx context.Context, key string) (lake.File, error) {
+	head, err := b.client.HeadObject(ctx, &api.HeadObjectInput{Bucket: &b.name, Key: &key})
+	if err != nil {
+		return nil, awsfault.Wrap("open object "+key, err)
+	}
+	return &remote{ctx, b, key, head.ETag, aws.ToInt64(head.ContentLength)}, nil
+}
+
+// ReadAt implements io.ReaderAt.
+func (r *remote) ReadAt(p []byte, off int64) (int, error) {
+	if off >= r.size {
+		return 0, io.EOF
+	}
+	want := min(int64(len(p)), r.size-off)
+	span := fmt.Sprintf("bytes=%d-%d", off, off+want-1)
+	answer, err := r.bucket.client.GetObject(r.ctx, &api.GetObjectInput{Bucket: &r.bucket.name, Key: &r.key, Range: &span, IfMatch: r.etag})
+	if err != nil {
+		return 0, awsfault.Wrap("read object "+r.key, err)
+	}
+	defer answer.Body.Close() //nolint:errcheck // reading tells
+	n, err := io.ReadFull(answer.Body, p[:want])
+	if err != nil {
+		return n, fault.New(fault.Transient, "read object %s: %w", r.key, err)
+	}
+	if want < int64(len(p)) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// Close implements io.Closer.
+func (r *remote) Close() error { return nil }
+
+// Size is the number of bytes.
+func (r *remote) Size() int64 { return r.size }

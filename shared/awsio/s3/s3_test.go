@@ -37,6 +37,14 @@ func TestObjects(t *testing.T) {
 	})
 }
 
+func TestSource(t *testing.T) {
+	laketest.Source(t, func(t *testing.T) (lake.Objects, laketest.Opener) {
+		t.Helper()
+		b := bucket(t, "lake")
+		return b, b
+	})
+}
+
 func TestAMissingBucketIsNoMissingObject(t *testing.T) {
 	_, err := bucket(t, "pond").Get(t.Context(), "a")
 	if err == nil || fault.Is(err, fault.NotFound) {

@@ -124,3 +124,32 @@ func (s *Store) MakeFolder(prefix string) error {
 	}
 	return nil
 }
+
+// file is an object that is read a piece at a time.
+type file struct {
+	*os.File
+	size int64
+}
+
+func (f *file) Size() int64 { return f.size }
+
+// Open implements replay.Source.
+func (s *Store) Open(_ context.Context, key string) (lake.File, error) {
+	if !valid(key) {
+		return nil, fault.New(fault.Invalid, "open object: %q is no key", key)
+	}
+	return OpenFile(s.Path(key))
+}
+
+// OpenFile opens any file of this machine.
+func OpenFile(path string) (lake.File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fault.New(fault.NotFound, "open file: %w", err)
+	}
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(fault.New(fault.Invalid, "open file: %s is no file", path), err, f.Close())
+	}
+	return &file{f, info.Size()}, nil
+}

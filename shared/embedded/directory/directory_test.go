@@ -17,6 +17,14 @@ func TestObjects(t *testing.T) {
 	})
 }
 
+func TestSource(t *testing.T) {
+	laketest.Source(t, func(t *testing.T) (lake.Objects, laketest.Opener) {
+		t.Helper()
+		s := &directory.Store{Root: t.TempDir()}
+		return s, s
+	})
+}
+
 func TestNoKeyLeadsOutOfTheFolder(t *testing.T) {
 	s := &directory.Store{Root: t.TempDir()}
 	for _, key := range []string{"../x", "/etc/passwd", "a/../../x", "a//b", "."} {

@@ -3,7 +3,10 @@ package laketest
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
 	"testing"
@@ -180,5 +183,51 @@ func badKeys(t *testing.T, o lake.Objects) {
 		if err := o.Put(t.Context(), key, nil, lake.Overwrite); !fault.Is(err, fault.Invalid) {
 			t.Errorf("put %q: %v, want invalid", key, err)
 		}
+	}
+}
+
+// Opener is replay.Source, which this package does not know.
+type Opener interface {
+	Open(ctx context.Context, key string) (lake.File, error)
+}
+
+// Source holds an object store that also opens objects to what replay.Source promises.
+func Source(t *testing.T, open func(t *testing.T) (lake.Objects, Opener)) {
+	t.Helper()
+	store, source := open(t)
+	body := []byte("0123456789")
+	if err := store.Put(t.Context(), "inbox/a", body, lake.Overwrite); err != nil {
+		t.Fatal(err)
+	}
+	f, err := source.Open(t.Context(), "inbox/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.Size() != int64(len(body)) {
+		t.Errorf("size %d, want %d", f.Size(), len(body))
+	}
+	for name, c := range map[string]struct {
+		length int
+		offset int64
+		want   string
+		end    bool
+	}{
+		"all":          {10, 0, "0123456789", false},
+		"inside":       {3, 4, "456", false},
+		"over the end": {5, 8, "89", true},
+		"at the end":   {5, 10, "", true},
+		"past the end": {5, 99, "", true},
+	} {
+		p := make([]byte, c.length)
+		n, err := f.ReadAt(p, c.offset)
+		if string(p[:n]) != c.want || c.end != errors.Is(err, io.EOF) || err != nil && !c.end {
+			t.Errorf("%s: read %q, %v; want %q", name, p[:n], err, c.want)
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	if _, err := source.Open(t.Context(), "inbox/b"); !fault.Is(err, fault.NotFound) {
+		t.Errorf("open what is not there: %v, want not found", err)
 	}
 }
