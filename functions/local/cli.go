@@ -34,6 +34,7 @@ func commands() []command {
 		{"serve", "[--lake DIR] [--addr HOST:PORT] [--every DURATION]", "collect events, run the pipeline on a schedule, show the dashboard", program.serve},
 		{"import", "--mapping FILE [--lake DIR] DATA.csv|DATA.parquet", "send somebody else's file through the collector as events", program.importFile},
 		{"replay", "[--namespace NAME] [--lake DIR] FILE… | --quarantine", "land events that were recorded elsewhere: GA4 and Tag Manager exports, dataLayer dumps; or our own quarantine (docs/replay.md)", program.replayFiles},
+		{"ledger", "[--lake DIR] [--days N] [--hours] [--json]", "balance what was sent, collected, landed and made into facts; fails when we lost something", program.ledger},
 		{"check", "[--project DIR]", "check tracking plan, models, metrics and experiments", program.check},
 		{"plan", "check|types|page|diff REVISION [--project DIR]", "check the tracking plan, write its types or its page, compare it with a git revision", program.plan},
 		{"analyze", "< CASES.json", "push statistics of your own through the engine: JSON in, JSON out (docs/analyze.md)", program.analyze},

@@ -18,6 +18,7 @@ import (
 	"verdict/events"
 	"verdict/shared/collect"
 	"verdict/shared/dashboard"
+	"verdict/shared/embedded/counter"
 	"verdict/shared/embedded/delivery"
 	"verdict/shared/embedded/directory"
 	"verdict/shared/embedded/duck"
@@ -85,6 +86,7 @@ type home struct {
 	lock       *os.File
 	log        *slog.Logger
 	inbox      *replay.Inbox
+	counter    *counter.Counter
 	servers    []*http.Server
 }
 
@@ -97,6 +99,7 @@ func open(ctx context.Context, dir string, d definitions, now func() time.Time, 
 			log.Info("replayed", slog.String("file", r.Name), slog.Int("accepted", r.Accepted), slog.Int("quarantined", r.Quarantined))
 		},
 	}
+	h.counter = &counter.Counter{Folder: filepath.Join(dir, "collected"), Log: log}
 	var err error
 	if h.lock, err = lockLake(dir); err != nil {
 		return nil, err
@@ -198,7 +201,7 @@ func (h *home) listen(ctx context.Context, address string, handler http.Handler)
 // front is what the API Gateway serves: the collector, and the dashboard for everything else.
 func (h *home) front() http.Handler {
 	collector := gateway.Handler(lambdaio.HTTP(&collect.Handler{
-		Plan: h.project.Plan, Good: h.good, Quarantine: h.quarantine, Keys: collect.FixedKeys(map[string]string{writeKey: namespace}), Log: h.log, Now: h.now,
+		Plan: h.project.Plan, Good: h.good, Quarantine: h.quarantine, Keys: collect.FixedKeys(map[string]string{writeKey: namespace}), Log: h.log, Now: h.now, Meter: h.counter,
 	}), h.now)
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", collector)

@@ -20,12 +20,16 @@ import (
 
 // steps are those of the pipeline, after what delivers to the lake the events that were acknowledged.
 func (h *home) steps(senders ...notify.Sender) []pipeline.Step {
-	p := &pipeline.Pipeline{
+	p := h.pipeline(senders...)
+	land := pipeline.Step{Name: "land", Run: h.landAll}
+	return append([]pipeline.Step{land}, p.Steps()...)
+}
+
+func (h *home) pipeline(senders ...notify.Sender) *pipeline.Pipeline {
+	return &pipeline.Pipeline{
 		Project: h.project, Objects: h.store, Engine: h.warehouse, Catalog: h.warehouse, NewRun: newRun, Now: h.now,
 		ReadFlags: h.readFlags, Flags: h.flags, Senders: senders,
 	}
-	land := pipeline.Step{Name: "land", Run: h.landAll}
-	return append([]pipeline.Step{land}, p.Steps()...)
 }
 
 func (h *home) land(ctx context.Context) error {

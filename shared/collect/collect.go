@@ -143,7 +143,7 @@ func (h *Handler) collect(w http.ResponseWriter, r *http.Request) {
 	}
 	from := h.receive(r, batch, namespace)
 	from.NetworkID = h.Cookie.networkID(w, r, slices.ContainsFunc(events, land.Refused))
-	m := Measurement{Namespace: namespace, Received: len(events), Skew: from.Skew, Dropped: readDropped(batch), Broken: map[string]int{}, Duplicated: duplicates(events)}
+	m := Measurement{Namespace: namespace, At: from.At, Received: len(events), Skew: from.Skew, Dropped: readDropped(batch), Broken: map[string]int{}, Duplicated: duplicates(events)}
 	good, bad := packer{}, packer{}
 	var reply answer
 	for i, event := range events {
@@ -157,9 +157,13 @@ func (h *Handler) collect(w http.ResponseWriter, r *http.Request) {
 		reply.Accepted++
 		good.add(i, func(line []byte) []byte { return from.AppendEvent(line, event) })
 	}
-	notStored := append(h.put(r.Context(), h.Good, good), h.put(r.Context(), h.Quarantine, bad)...)
+	notStored := h.put(r.Context(), h.Good, good)
+	m.Accepted = reply.Accepted - len(notStored)
+	badNotStored := h.put(r.Context(), h.Quarantine, bad)
+	m.Quarantined = reply.Quarantined - len(badNotStored)
+	notStored = append(notStored, badNotStored...)
 	if h.Meter != nil {
-		m.Accepted, m.Quarantined, m.NotStored, m.Took = reply.Accepted, reply.Quarantined, len(notStored), h.Now().Sub(from.At)
+		m.NotStored, m.Took = len(notStored), h.Now().Sub(from.At)
 		h.Meter.Measure(r.Context(), m)
 	}
 	if len(notStored) > 0 {

@@ -346,7 +346,7 @@ func TestEveryBatchIsMeasured(t *testing.T) {
 	}
 	post()
 	want := collect.Measurement{
-		Namespace: "shop", Received: 3, Accepted: 1, Quarantined: 2, Duplicated: 2, Broken: map[string]int{"page_viewed": 1, "unknown": 1},
+		Namespace: "shop", At: receivedAt, Received: 3, Accepted: 1, Quarantined: 2, Duplicated: 2, Broken: map[string]int{"page_viewed": 1, "unknown": 1},
 		Dropped: map[string]int{"evicted": 3}, Skew: time.Minute,
 	}
 	if diff := cmp.Diff(meter{want}, got); diff != "" {

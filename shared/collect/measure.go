@@ -15,9 +15,10 @@ type Meter interface {
 // Measurement is one batch.
 type Measurement struct {
 	Namespace   string
+	At          time.Time
 	Received    int
-	Accepted    int
-	Quarantined int
+	Accepted    int            // and acknowledged by the stream
+	Quarantined int            // likewise
 	NotStored   int            // events that the client was told to send again
 	Duplicated  int            // copies of an event within the batch; those of other batches are found in the warehouse
 	Broken      map[string]int // quarantined events by contract: an event of the plan, or "unknown"

@@ -102,6 +102,7 @@ func TestBots(t *testing.T) {
 		"headless browser":       {strings.Replace(chrome, "Chrome", "HeadlessChrome", 1), event(1, ""), true},
 		"monitor":                {"Mozilla/5.0 (compatible; UptimeRobot/2.0)", event(1, ""), true},
 		"model's crawler":        {"Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; GPTBot/1.0; +https://openai.com/gptbot)", event(1, ""), true},
+		"somebody's library":     {"python-requests/2.32", event(1, ""), true},
 		"nobody":                 {"", event(1, ""), true},
 		"quick reader":           {chrome, pages(30, 500), false},
 		"few pages at once":      {chrome, pages(10, 1), false}, // a queue that was stored while offline
@@ -111,7 +112,7 @@ func TestBots(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h, good, _ := newHandler(t)
 			for range 2 { // the second answer comes from memory
-				if w := post(h, `{"events":[`+c.events+`]}`, "User-Agent", c.agent); w.Code != http.StatusOK {
+				if w := post(h, `{"events":[`+c.events+`]}`, "User-Agent", c.agent, "Origin", "https://shop.example"); w.Code != http.StatusOK {
 					t.Fatalf("answer %d %s", w.Code, w.Body)
 				}
 			}
@@ -121,5 +122,20 @@ func TestBots(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A server's HTTP library is on the list of crawlers, but its events are its visitors'.
+func TestServersAreNoBots(t *testing.T) {
+	for _, agent := range []string{"", "Go-http-client/1.1", "python-requests/2.32", "curl/8.5.0"} {
+		h, good, _ := newHandler(t)
+		post(h, `{"events":[`+event(1, "")+`]}`, "User-Agent", agent)
+		if good.lines[0]["is_bot"] != false {
+			t.Errorf("%q is taken for a bot", agent)
+		}
+		post(h, `{"sdk":{"name":"verdict-web"},"events":[`+event(2, "")+`]}`, "User-Agent", agent)
+		if good.lines[1]["is_bot"] != true {
+			t.Errorf("the browser SDK in %q is not taken for a bot", agent)
+		}
 	}
 }

@@ -19,11 +19,17 @@ func (h *Handler) receive(r *http.Request, batch *fastjson.Value, namespace stri
 		Namespace: namespace, At: h.Now().UTC(), Agent: r.UserAgent(), IP: land.TruncateIP(clientAddress(r)),
 		GPC: r.Header.Get("Sec-GPC") == "1",
 	}
-	from.Bot = h.crawlers.has(from.Agent) || hurried(batch.GetArray("events"))
+	from.Bot = browser(r, batch) && h.crawlers.has(from.Agent) || hurried(batch.GetArray("events"))
 	if sent, err := plan.ParseTime(batch.GetStringBytes("sent_at")); err == nil {
 		from.Skew = sent.Sub(from.At)
 	}
 	return from
+}
+
+// browser tells whether a batch comes from one. A server that sends for its visitors names its HTTP library, as crawlers
+// do that run no script: the name says nothing about the visitors.
+func browser(r *http.Request, batch *fastjson.Value) bool {
+	return r.Header.Get("Origin") != "" || strings.HasPrefix(r.UserAgent(), "Mozilla/") || string(batch.GetStringBytes("sdk", "name")) == "verdict-web"
 }
 
 // crawlers are the user agents seen lately, and whether each is on CrawlerDetect's list of those that say
@@ -38,7 +44,7 @@ const maxAgents = 4096
 
 func (c *crawlers) has(agent string) bool {
 	if agent == "" {
-		return true // no browser hides its name; servers that send for people say theirs
+		return true // no browser hides its name
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

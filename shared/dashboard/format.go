@@ -143,23 +143,28 @@ func checkName(name string) string {
 		return "Sample ratio"
 	case "multiple_exposure":
 		return "Multiple exposure"
+	case "event_loss":
+		return "Event loss"
 	}
 	return strings.ReplaceAll(name, "_", " ")
 }
 
-// measured writes what a check measured or its limit: a p-value for srm, else a rate.
+// isP tells whether a check measures a p-value; the others measure a rate.
+func isP(name string) bool { return name == "srm" || name == "event_loss" }
+
+// measured writes what a check measured or its limit.
 func measured(name string, x float64) string {
 	switch {
 	case math.IsNaN(x) || math.IsInf(x, 0):
 		return none
-	case name == "srm":
+	case isP(name):
 		return "p " + equals(probability(x))
 	}
 	return fixed(100*x, 2) + "%"
 }
 
 func limit(name string, x float64) string {
-	if name == "srm" {
+	if isP(name) {
 		return "fails below p = " + strconv.FormatFloat(x, 'g', 3, 64)
 	}
 	return "fails above " + share(x)

@@ -32,7 +32,7 @@ func (in Input) checks() []Check {
 		units += n
 		counts, weights = append(counts, n), append(weights, v.Share)
 	}
-	out := []Check{in.sampleRatio(counts, weights), multipleExposure(units, crossed)}
+	out := []Check{in.sampleRatio(counts, weights), multipleExposure(units, crossed), in.eventLoss()}
 	for i := range out {
 		out[i].ExperimentID, out[i].AsOf = in.Experiment.ID, in.AsOf.Format(time.DateOnly)
 	}
@@ -77,6 +77,44 @@ func multipleExposure(units, crossed int64) Check {
 		check.Status = fail
 	}
 	check.Detail = fmt.Sprintf("%d of %d units (%.2f %%) saw more than one variant and are left out.", crossed, units+crossed, 100*check.Value)
+	return check
+}
+
+// eventLoss looks for an arm that loses more than the control on the way to the collector: a slower page, or one that
+// people leave sooner, loses more of what it should have sent, and every metric with it. It counts units, which are
+// independent, not events, of which a lost batch takes many at once.
+func (in Input) eventLoss() Check {
+	check := Check{Name: "event_loss", Threshold: srmAlpha, Value: 1, Status: insufficient}
+	tracked, lossy := map[string]int64{}, map[string]int64{}
+	for _, t := range in.Traffic {
+		tracked[t.Variant] += t.Tracked
+		lossy[t.Variant] += t.Lossy
+	}
+	control := in.Experiment.Control
+	var arms []string
+	tests := 0
+	for _, v := range in.Experiment.Variants {
+		rate := 100 * float64(lossy[v.Key]) / float64(max(tracked[v.Key], 1))
+		arms = append(arms, fmt.Sprintf("%s %d of %d (%.2f %%)", v.Key, lossy[v.Key], tracked[v.Key], rate))
+		if v.Key == control || min(tracked[control], tracked[v.Key]) < burnIn {
+			continue
+		}
+		tests++
+		check.Value = min(check.Value, stats.PValue(stats.CheckLoss(lossy[control], tracked[control], lossy[v.Key], tracked[v.Key]).LogE))
+	}
+	check.Detail = "Units that lost an event on the way: " + strings.Join(arms, ", ")
+	if tests == 0 {
+		check.Detail += "; too few to compare."
+		return check
+	}
+	check.Value = min(1, check.Value*float64(tests)) // Bonferroni over the variants
+	check.Status = pass
+	says := "no arm loses more than another"
+	if check.Value <= srmAlpha {
+		check.Status = fail
+		says = "an arm loses more, and its metrics with it"
+	}
+	check.Detail += fmt.Sprintf("; %s (anytime-valid p %s).", says, shortP(check.Value))
 	return check
 }
 

@@ -321,6 +321,33 @@ func TestGoalsShareTheErrorRate(t *testing.T) {
 	}
 }
 
+func TestEventLoss(t *testing.T) {
+	arm := func(variant string, tracked, lossy int64) measure.Exposure {
+		return measure.Exposure{Variant: variant, Units: tracked, Tracked: tracked, Lossy: lossy}
+	}
+	for name, c := range map[string]struct {
+		traffic []measure.Exposure
+		want    string
+	}{
+		"nobody is tracked":        {nil, "insufficient"},
+		"too few":                  {[]measure.Exposure{arm("control", 99, 0), arm("short", 5000, 900)}, "insufficient"},
+		"nothing is lost":          {[]measure.Exposure{arm("control", 5000, 0), arm("short", 5000, 0)}, "pass"},
+		"both lose alike":          {[]measure.Exposure{arm("control", 5000, 100), arm("short", 5000, 110)}, "pass"},
+		"one arm loses, over days": {[]measure.Exposure{arm("control", 5000, 100), arm("short", 2500, 100), arm("short", 2500, 100)}, "fail"},
+		"the control loses":        {[]measure.Exposure{arm("control", 5000, 200), arm("short", 5000, 100)}, "fail"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := defined(goal("purchase"))
+			_, checks := evaluate.Evaluate(evaluate.Input{
+				Experiment: e, Metrics: []metric.Metric{purchase(metric.Conversion)}, Traffic: c.traffic, AsOf: day(5), Rule: evaluate.Rule(e),
+			})
+			if got := checks[2]; got.Name != "event_loss" || got.Status != c.want {
+				t.Errorf("check %+v, want it to %s", got, c.want)
+			}
+		})
+	}
+}
+
 func TestChecks(t *testing.T) {
 	type status struct{ srm, crossed string }
 	for name, c := range map[string]struct {
@@ -344,7 +371,7 @@ func TestChecks(t *testing.T) {
 			_, checks := evaluate.Evaluate(evaluate.Input{
 				Experiment: e, Metrics: []metric.Metric{purchase(metric.Conversion)}, Traffic: c.traffic, AsOf: day(5), Rule: evaluate.Rule(e),
 			})
-			if len(checks) != 2 || checks[0].Name != "srm" || checks[1].Name != "multiple_exposure" {
+			if len(checks) != 3 || checks[0].Name != "srm" || checks[1].Name != "multiple_exposure" {
 				t.Fatalf("checks %+v", checks)
 			}
 			if got := (status{checks[0].Status, checks[1].Status}); got != c.want {

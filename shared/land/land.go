@@ -24,6 +24,7 @@ type Reception struct {
 	IP        string        // truncated
 	NetworkID string        // of the browser, from the collector's own cookie
 	Agent     string
+	Source    string // where a replayed event comes from; empty: the collector, which has counted it
 	Bot       bool
 	GPC       bool // Sec-GPC: 1, binding in several jurisdictions and not settable by a page
 }
@@ -63,6 +64,10 @@ func (from Reception) AppendEvent(line []byte, event *fastjson.Value) []byte {
 	line = from.At.AppendFormat(line, TimeLayout)
 	line = append(line, `","is_bot":`...)
 	line = strconv.AppendBool(line, from.Bot)
+	if from.Source != "" {
+		line = append(line, `,"source":`...)
+		line = appendString(line, from.Source)
+	}
 	line = appendField(line, "event_id", event.Get("event_id"))
 	line = appendField(line, "event_name", event.Get("event"))
 	line = appendField(line, "schema_version", event.Get("schema"))

@@ -51,6 +51,7 @@ type home struct {
 	measurer  *measure.Measurer
 	builder   *model.Builder
 	runs      int
+	sessions  []session
 }
 
 func newHome(tb testing.TB) *home {
@@ -147,6 +148,18 @@ func (h *home) build(tb testing.TB) {
 	if _, err := h.builder.Build(tb.Context(), "dim_user", "fact_experiment_exposure"); err != nil {
 		tb.Fatal(err)
 	}
+	to := table.Place{Table: "ledger_session", Run: h.newRun()}
+	if err := table.Write(tb.Context(), h.store, h.warehouse, to, h.sessions); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// session is what a unit's sessions lost, of ledger_session.
+type session struct {
+	Entity string `lake:"entity_id"`
+	Day    string `lake:"event_date"`
+	Bot    bool   `lake:"is_bot"`
+	Lost   int64  `lake:"lost"`
 }
 
 // cells runs the generated query.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"verdict/shared/experiment"
@@ -46,6 +47,8 @@ type Exposure struct {
 	ExposureDate string `lake:"exposure_date"`
 	Units        int64  `lake:"units"`          // that saw this variant only
 	Crossed      int64  `lake:"units_multiple"` // that saw other variants too
+	Tracked      int64  `lake:"units_tracked"`  // of which numbered sessions are known
+	Lossy        int64  `lake:"units_lossy"`    // of which an event got lost on the way to the collector
 	AsOf         string `lake:"as_of"`          // partition
 }
 
@@ -61,7 +64,7 @@ type Measurer struct {
 // fact_experiment_statistic and fact_experiment_traffic for that day.
 func (m *Measurer) Run(ctx context.Context, experiments []*experiment.Experiment, metrics []metric.Metric, asOf time.Time) error {
 	var statistics []Statistic
-	var traffic []Exposure
+	var cohorts []string
 	for _, e := range experiments {
 		if !asOf.After(e.Start.Time) {
 			continue
@@ -71,11 +74,11 @@ func (m *Measurer) Run(ctx context.Context, experiments []*experiment.Experiment
 			return fmt.Errorf("measure %s: %w", e.ID, err)
 		}
 		statistics = append(statistics, cells...)
-		units, err := m.traffic(ctx, e, asOf)
-		if err != nil {
-			return fmt.Errorf("count traffic of %s: %w", e.ID, err)
-		}
-		traffic = append(traffic, units...)
+		cohorts = append(cohorts, "("+cohort(e, asOf)+")")
+	}
+	traffic, err := m.traffic(ctx, cohorts, asOf)
+	if err != nil {
+		return fmt.Errorf("count traffic: %w", err)
 	}
 	run, partition := m.NewRun(), asOf.UTC().Format(time.DateOnly)
 	place := func(name string) table.Place {
@@ -169,18 +172,47 @@ func (r *reader) number(column string) float64 {
 	return x
 }
 
-func (m *Measurer) traffic(ctx context.Context, e *experiment.Experiment, asOf time.Time) ([]Exposure, error) {
-	rows, err := lake.Read[Exposure](ctx, m.Engine, `select
-    experiment_id,
-    variant,
-    exposure_date,
-    count(case when not is_multi_variant then 1 end) as units,
-    count(case when is_multi_variant then 1 end) as units_multiple,
+func (m *Measurer) traffic(ctx context.Context, cohorts []string, asOf time.Time) ([]Exposure, error) {
+	if len(cohorts) == 0 {
+		return nil, nil
+	}
+	rows, err := lake.Read[Exposure](ctx, m.Engine, `with unit as (
+    select *
+    from fact_experiment_exposure
+    where `+strings.Join(cohorts, "\n        or ")+`
+),
+
+loss as (
+    select
+        x.experiment_id,
+        x.unit_id,
+        max(case when s.lost > 0 then 1 else 0 end) as lossy
+    from unit as x
+    join dim_user as u on u.unit_id = x.unit_id
+    join ledger_session as s
+        on s.entity_id = u.entity_id
+        and s.event_date >= x.exposure_date
+        and s.event_date < `+day(asOf)+`
+    where not x.is_multi_variant
+        and not s.is_bot
+    group by x.experiment_id, x.unit_id
+)
+
+select
+    x.experiment_id,
+    x.variant,
+    x.exposure_date,
+    count(case when not x.is_multi_variant then 1 end) as units,
+    count(case when x.is_multi_variant then 1 end) as units_multiple,
+    count(l.lossy) as units_tracked,
+    coalesce(sum(l.lossy), 0) as units_lossy,
     '' as as_of
-from fact_experiment_exposure
-where `+cohort(e, asOf)+`
-group by experiment_id, variant, exposure_date
-order by experiment_id, variant, exposure_date`)
+from unit as x
+left join loss as l
+    on l.experiment_id = x.experiment_id
+    and l.unit_id = x.unit_id
+group by x.experiment_id, x.variant, x.exposure_date
+order by x.experiment_id, x.variant, x.exposure_date`)
 	for i := range rows {
 		rows[i].AsOf = asOf.UTC().Format(time.DateOnly)
 	}

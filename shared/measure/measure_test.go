@@ -195,6 +195,32 @@ func TestWhoIsCounted(t *testing.T) {
 	}
 }
 
+// A unit is lossy when an event of any session since its exposure, on any of its devices, got lost.
+func TestLossyUnits(t *testing.T) {
+	h := newHome(t)
+	const first, later, before = "2026-01-05", "2026-01-06", "2026-01-04"
+	h.sessions = []session{
+		{"a:1", first, false, 0}, {"a:1", later, false, 2}, {"u:1", later, false, 0}, // one person, lossy
+		{"a:2", first, false, 0}, {"a:2", before, false, 1}, // lost before it came in
+		{"a:3", first, true, 5}, // a bot in its name
+		{"a:4", first, false, 1},
+	}
+	var events []event
+	for _, entity := range []string{"a:1", "a:2", "a:3", "a:5"} {
+		events = append(events, exposed("x", entity, "control", day(0)))
+	}
+	h.land(t, append(events, exposed("x", "a:4", "treatment", day(0))), map[string]string{"a:1": "u:1"})
+	bought := metric.Metric{Name: "bought", Kind: metric.Conversion, Window: days(0, 1), Numerator: orders()}
+	_, traffic := h.run(t, []*experiment.Experiment{running("x", 2, bought)}, []metric.Metric{bought}, day(9))
+	got := map[string][3]int64{}
+	for _, x := range traffic {
+		got[x.Variant] = [3]int64{x.Units, x.Tracked, x.Lossy}
+	}
+	if diff := cmp.Diff(map[string][3]int64{"control": {4, 2, 1}, "treatment": {1, 1, 1}}, got); diff != "" {
+		t.Errorf("units, tracked, lossy: -want +got:\n%s", diff)
+	}
+}
+
 // Even a unit of which there is no event at all, not the exposure itself, is a zero.
 func TestAUnitWithoutEventsCounts(t *testing.T) {
 	h := newHome(t)

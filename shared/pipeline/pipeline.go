@@ -13,6 +13,7 @@ import (
 	"verdict/shared/feature"
 	"verdict/shared/identity"
 	"verdict/shared/lake"
+	"verdict/shared/ledger"
 	"verdict/shared/measure"
 	"verdict/shared/model"
 	"verdict/shared/notify"
@@ -76,8 +77,16 @@ func (p *Pipeline) Resolve(ctx context.Context, _ time.Time) error {
 	if _, err := resolver.Run(ctx); err != nil {
 		return err
 	}
-	_, err := p.builder().Build(ctx, "dim_user", "fact_experiment_exposure")
+	_, err := p.builder().Build(ctx, "dim_user", "fact_experiment_exposure", "ledger_session")
 	return err
+}
+
+// Balance brings the ledger up to date and reads it, for the whole days from one moment up to another.
+func (p *Pipeline) Balance(ctx context.Context, collected ledger.Collected, from, to time.Time) ([]ledger.Entry, error) {
+	if _, err := p.builder().Build(ctx, "ledger_session", "ledger_hour"); err != nil {
+		return nil, err
+	}
+	return (&ledger.Ledger{Engine: p.Engine, Catalog: p.Catalog, Collected: collected}).Balance(ctx, from, to)
 }
 
 func (p *Pipeline) builder() *model.Builder {

@@ -146,6 +146,9 @@ func TestASecondRunMakesNoModelAnew(t *testing.T) {
 	locations := func() map[string][]string {
 		out := map[string][]string{}
 		for _, m := range p.Project.Models.Models {
+			if m.Name == "ledger_hour" { // verdict ledger makes it
+				continue
+			}
 			table, err := p.Catalog.Table(t.Context(), m.Name)
 			if err != nil {
 				t.Fatal(err)

@@ -205,7 +205,7 @@ func (r *Replayer) read(ctx context.Context, job *Job, moved func(int64), to sin
 			return nil
 		}
 		for i, properties := range rule.made(&arena, r.Plan, one.fields) {
-			e := made{row: n, reception: one.reception(job.Namespace), event: one.event(&arena, rule, properties, job.Kind, job.Namespace, i)}
+			e := made{row: n, reception: one.reception(job.Namespace, job.Kind), event: one.event(&arena, rule, properties, job.Kind, job.Namespace, i)}
 			if err := r.sort(ctx, e, to); err != nil {
 				return err
 			}

@@ -105,7 +105,7 @@ func TestGA4(t *testing.T) {
 	got := landed(t, s, "raw/")
 	want := []map[string]any{{
 		"namespace": "shop", "event_date": "2026-01-05", "event_ts": "2026-01-05T09:59:58.123Z", "client_ts": "2026-01-05T09:59:58.123Z", "received_ts": "2026-01-05T09:59:58.123Z",
-		"is_bot": false, "event_id": got[0]["event_id"], "event_name": "order_completed", "schema_version": "1-0-0",
+		"source": "replay:ga4", "is_bot": false, "event_id": got[0]["event_id"], "event_name": "order_completed", "schema_version": "1-0-0",
 		"anonymous_id": "123.456", "user_id": "u1", "session_id": "123.456.1767607000", "ip": "", "user_agent": "",
 		"context":    map[string]any{"page": map[string]any{"url": "https://shop.example/thanks"}, "device": map[string]any{"type": "mobile"}},
 		"properties": map[string]any{"order_id": "T-1", "value": 12.5, "currency": "EUR", "lines": []any{map[string]any{"product_id": "p1", "quantity": 2.0, "price": 6.25}}},

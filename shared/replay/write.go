@@ -27,8 +27,8 @@ type made struct {
 
 // reception is that of an event which arrived when it happened: the exports do not say when they heard of it, and the
 // time of the replay would make each one another.
-func (r row) reception(namespace string) land.Reception {
-	return land.Reception{Namespace: namespace, At: r.at, IP: r.ip, Agent: r.agent}
+func (r row) reception(namespace string, kind Kind) land.Reception {
+	return land.Reception{Namespace: namespace, At: r.at, IP: r.ip, Agent: r.agent, Source: "replay:" + string(kind)}
 }
 
 // quarantined is an event as it came, from a line of quarantine.
@@ -41,11 +41,12 @@ func quarantined(v *fastjson.Value, n int) (made, error) {
 	}
 	return made{row: n, event: event, again: true, reception: land.Reception{
 		Namespace: namespace, At: at.UTC(), Skew: time.Duration(v.GetInt64("skew_ms")) * time.Millisecond, Bot: v.GetBool("is_bot"),
+		Source: "replay:" + string(Quarantine),
 	}}, nil
 }
 
 // pendingBytes are gathered before the largest partition is written.
-const pendingBytes = 48 << 20
+const pendingBytes = 32 << 20
 
 // writer writes landed lines by partition. Which lines stand in which object follows from the rows alone.
 type writer struct {

@@ -1,13 +1,18 @@
 package e2e_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -131,4 +136,18 @@ func warehouse(t *testing.T, lake string) *duck.Warehouse {
 	}
 	t.Cleanup(func() { w.Close() })
 	return w
+}
+
+// unzipped is the lines of a landed file.
+func unzipped(t *testing.T, body []byte) []string {
+	t.Helper()
+	z, err := gzip.NewReader(bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Collect(strings.Lines(string(text)))
 }

@@ -17,7 +17,6 @@ type person struct {
 	user    string // empty: never signs in
 	refuses bool
 	bot     bool
-	seq     int64
 }
 
 type device struct {
@@ -172,6 +171,7 @@ type session struct {
 	id          string
 	at          time.Time // of the next event
 	signedIn    bool
+	seq         int64 // of the next event
 	experiments []exposure
 	events      [][]byte
 }

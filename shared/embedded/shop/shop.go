@@ -264,7 +264,6 @@ func (e *session) add(name, properties string) {
 	p := e.visit.p
 	e.at = e.at.Add(time.Duration(1000+p.rng.IntN(8000)) * time.Millisecond)
 	at := e.at.Add(e.device.skew)
-	p.seq++
 	event := make([]byte, 0, 640)
 	event = append(event, `{"event_id":"`...)
 	event = appendID(event, at, p.rng.Uint64(), p.rng.Uint64())
@@ -285,7 +284,8 @@ func (e *session) add(name, properties string) {
 		event = append(event, `","session_id":"`...)
 		event = append(event, e.id...)
 		event = append(event, `","seq":`...)
-		event = strconv.AppendInt(event, p.seq, 10)
+		event = strconv.AppendInt(event, e.seq, 10)
+		e.seq++
 		event = append(event, `,"consent":{"analytics_storage":"granted"},"context":{"device":{"type":"`...)
 		event = append(event, e.device.kind...)
 		event = append(event, `"},"app":{"name":"shop","version":"4.2.0"}}`...)
