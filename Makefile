@@ -70,7 +70,8 @@ fuzz: ## slow: fuzz what reads input (FUZZTIME=60s each); a million events again
 	VERDICT_EVENTS=1000000 $(GO) test ./shared/plan -run AgreesWithReference -count 1 -v
 
 .PHONY: bench
-bench: ## benchmarks: collector requests a second, 10 million events against hand-written SQL
+bench: $(WEB)/node_modules ## benchmarks: collector requests a second, SDK size beside its peers', 10 million events against hand-written SQL
+	cd $(WEB) && node build.mjs && node bench/size.mjs
 	$(GO) test ./shared/collect ./shared/plan ./shared/stats -run '^$$' -bench . -cpu 1
 	$(GO) test ./shared/measure -run '^$$' -bench TenMillion -benchtime 3x -timeout 30m
 

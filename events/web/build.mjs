@@ -24,6 +24,8 @@ const shared = {
 rmSync(join(root, 'dist'), {recursive: true, force: true})
 await build({...shared, entryPoints: ['src/script.ts'], outfile: 'dist/verdict.js', format: 'iife', globalName: 'verdict'})
 await build({...shared, entryPoints: ['src/index.ts'], outfile: 'dist/verdict.mjs', format: 'esm'})
+await build({...shared, entryPoints: ['src/experiments.ts'], outfile: 'dist/experiments.mjs', format: 'esm'})
+await build({...shared, entryPoints: ['src/experiments.ts'], outfile: 'dist/experiments.js', format: 'iife', globalName: 'verdictExperiments'})
 const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript')), 'tsc.js')
 execFileSync(process.execPath, [tsc, '--declaration', '--emitDeclarationOnly'], {cwd: root, stdio: 'inherit'})
 

@@ -7,6 +7,8 @@ export interface Browser {
   /** In [0, 1). */
   random(): number
   fetch(url: string, request: RequestInit): Promise<Response>
+  /** Chromium's deferred fetch (WICG pending-beacon); undefined elsewhere. */
+  fetchLater: ((url: string, request: RequestInit) => unknown) | undefined
   storage: Storage | undefined
   /** Undefined outside a browser: no page context, no unload. */
   window: Window | undefined
@@ -23,6 +25,7 @@ export function ownBrowser(): Browser {
     // getRandomValues works on plain http pages too; crypto.randomUUID needs a secure context.
     random: () => crypto.getRandomValues(new Uint32Array(1))[0]! / 2 ** 32,
     fetch: (url, request) => fetch(url, request),
+    fetchLater: (page as {fetchLater?: Browser['fetchLater']} | undefined)?.fetchLater?.bind(page),
     storage: ownStorage(page),
     window: page,
   }

@@ -42,37 +42,57 @@ export function createDelivery(
   endpoint: string,
   writeKey: string,
   dropped: Dropped,
+  cookies = false,
 ): Delivery {
+  const credentials = cookies ? 'include' : 'omit'
   let reported: Dropped = {...dropped} // what the collector knows of
   let failures = 0
   let quietUntil = 0 // the collector asked for it
   let flyingBytes = 0
   let sending: Promise<void> | undefined
   let cancel: (() => void) | undefined
+  let deferred: AbortController | undefined // of what the browser sends should the page go
 
   const take = (): Entry[] =>
     browser.now() < quietUntil ? [] : outbox.take(BATCH_EVENTS, maxEventBytes(writeKey) + 1 - flyingBytes)
+
+  const request = (body: string): RequestInit => ({
+    method: 'POST',
+    // text/plain is CORS-safelisted: no preflight, which a closing page would not live to see answered.
+    headers: {'Content-Type': 'text/plain'},
+    body,
+    credentials, // 'omit' for a collector that answers with Access-Control-Allow-Origin: *
+  })
+
+  /**
+   * Leaves to the browser what does not fit into the keepalive budget: fetchLater has one of its own, and sends when
+   * the page is gone. Nobody hears the answer, so the events stay in the outbox; what comes twice has one id.
+   */
+  function defer(): void {
+    if (!browser.fetchLater) return
+    const rest = outbox.take(BATCH_EVENTS, maxEventBytes(writeKey) + 1)
+    if (!rest.length) return
+    deferred = new AbortController()
+    try {
+      browser.fetchLater(endpoint, {...request(envelope(writeKey, browser.now(), rest)), signal: deferred.signal})
+    } catch {
+      // QuotaExceededError: other scripts have the budget. The next page sends.
+    }
+  }
 
   /** True when the collector took the batch off our hands. */
   async function post(batch: Entry[]): Promise<boolean> {
     const losses = {...dropped}
     const body = envelope(writeKey, browser.now(), batch, since(losses, reported))
     const bytes = byteLength(body)
+    deferred?.abort()
     const abort = new AbortController()
     const late = browser.after(ANSWER_MS, () => abort.abort())
     for (const entry of batch) entry.flying = true
     flyingBytes += bytes
     let done = false
     try {
-      const response = await browser.fetch(endpoint, {
-        method: 'POST',
-        // text/plain is CORS-safelisted: no preflight, which a closing page would not live to see answered.
-        headers: {'Content-Type': 'text/plain'},
-        body,
-        keepalive: true,
-        credentials: 'omit', // a collector may answer with Access-Control-Allow-Origin: *
-        signal: abort.signal,
-      })
+      const response = await browser.fetch(endpoint, {...request(body), keepalive: true, signal: abort.signal})
       done = settle(batch, response.status, await problem(response))
       if (done) reported = losses
       else obey(response.headers.get('Retry-After'))
@@ -148,6 +168,7 @@ export function createDelivery(
       for (let batch = take(); batch.length; batch = take()) {
         void post(batch).then(() => schedule())
       }
+      defer()
     },
   }
 }

@@ -21,6 +21,10 @@ export interface Options {
   app?: App
   /** The default of consent, as in `consent('default', …)`. Without one, events wait in memory for an update. */
   consent?: ConsentChoices
+  /** Sends the collector's own cookie along, the network user id: for a collector on the same site that names this origin. */
+  cookies?: boolean
+  /** The share of visitors, from 0 to 1, of whom anything is sent; a visitor is always in or always out. */
+  sample?: number
   /** UTF-8 bytes of undelivered events a page may hold. */
   maxOutboxBytes?: number
 }
@@ -76,7 +80,7 @@ export function createVerdict<Plan = PlanEvents>(options: Options, given: Partia
   const eventBytes = maxEventBytes(options.writeKey)
   const outbox = createOutbox(store, newId(), now, options.maxOutboxBytes ?? OUTBOX_BYTES, eventBytes, dropped)
   const endpoint = options.url.replace(/\/+$/, '') + '/v1/events'
-  const delivery = createDelivery(browser, outbox, endpoint, options.writeKey, dropped)
+  const delivery = createDelivery(browser, outbox, endpoint, options.writeKey, dropped, options.cookies)
 
   const privacyControl = (page?.navigator as {globalPrivacyControl?: boolean} | undefined)?.globalPrivacyControl
   const consent = createConsent(privacyControl === true, browser.after, applyConsent)
@@ -87,7 +91,7 @@ export function createVerdict<Plan = PlanEvents>(options: Options, given: Partia
   function applyConsent(): void {
     const state = consent.state()
     if (state === 'granted') {
-      outbox.adopt()
+      adopt()
       for (const made of pending) record(made)
       pending = []
       if (user !== undefined) rememberUser(user)
@@ -97,6 +101,18 @@ export function createVerdict<Plan = PlanEvents>(options: Options, given: Partia
       pending = []
       for (const name of store.names('')) store.remove(name)
     }
+  }
+
+  // One tab at a time, or two that open together take over the same record. The lock is not held for longer: a page
+  // that holds one cannot go into the back/forward cache, which is why liveness is a time and no lock.
+  function adopt(): void {
+    const take = (): void => {
+      outbox.adopt()
+      delivery.wake()
+    }
+    const locks = page?.navigator.locks
+    if (locks) void locks.request(`verdict.${options.writeKey}.adopt`, {ifAvailable: true}, (lock) => void (lock && take()))
+    else take()
   }
 
   function call(event: string, properties: Properties, schema: string, exposure?: Exposure): void {
@@ -125,6 +141,7 @@ export function createVerdict<Plan = PlanEvents>(options: Options, given: Partia
 
   /** Only with consent: from here on, ids are made and storage is written. */
   function record(made: Call): void {
+    if (bucket(anonymousId()) >= (options.sample ?? 1)) return
     const session = sessionAt(store, made.at, () => newId(made.at))
     if (session.seq === 0) {
       append(session, {...made, event: 'session_started', properties: {}, schema: '1-0-0'})
@@ -203,6 +220,13 @@ export function createVerdict<Plan = PlanEvents>(options: Options, given: Partia
     flush: delivery.flush,
     dropped,
   }
+}
+
+/** FNV-1a of an id, as a number in [0, 1). */
+function bucket(id: string): number {
+  let hash = 0x811c9dc5
+  for (let i = 0; i < id.length; i++) hash = Math.imul(hash ^ id.charCodeAt(i), 0x01000193)
+  return (hash >>> 0) / 2 ** 32
 }
 
 /** The properties as they are now: the site may change its object before consent comes. */

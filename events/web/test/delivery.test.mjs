@@ -225,3 +225,82 @@ test('what was given up is reported once, with the next batch that arrives', asy
   await verdict.flush()
   assert.deepEqual(collector.requests.map(({body}) => body.dropped), [{unsendable: 1}, {unsendable: 1}, undefined, {unsendable: 1}])
 })
+
+test('a closing page leaves to fetchLater what does not fit into the keepalive budget', async (t) => {
+  const collector = await startCollector(t)
+  const site = new Site()
+  const later = []
+  const fetchLater = (url, request) => later.push({url, body: JSON.parse(request.body), signal: request.signal})
+  const page = site.open(collector, {browser: {fetchLater}})
+  for (let i = 0; i < 30; i++) page.verdict.track('product_viewed', {i, text: 'x'.repeat(3000)})
+  page.hide()
+  const sent = new Set(later.flatMap(({body}) => body.events.map((e) => e.event_id)))
+  assert.equal(later.length, 1)
+  assert.ok(sent.size > 5, `${sent.size} events were left to the browser`)
+  assert.equal(later[0].body.write_key, 'wk_demo')
+  await site.pass(MINUTE) // the page was only in the background: it goes on, and takes back what it had left
+  assert.ok(later[0].signal.aborted)
+  assert.deepEqual(collector.events().filter((e) => e.event === 'product_viewed').map((e) => e.properties.i).sort((a, b) => a - b), [...Array(30).keys()])
+})
+
+test('a browser whose fetchLater is full loses nothing', async (t) => {
+  const collector = await startCollector(t)
+  const site = new Site()
+  const fetchLater = () => {
+    throw new DOMException('full', 'QuotaExceededError')
+  }
+  const page = site.open(collector, {browser: {fetchLater}})
+  for (let i = 0; i < 30; i++) page.verdict.track('product_viewed', {i, text: 'x'.repeat(3000)})
+  page.hide()
+  await site.pass(MINUTE)
+  assert.equal(collector.events().filter((e) => e.event === 'product_viewed').length, 30)
+})
+
+test('cookies go along only when asked for', async (t) => {
+  for (const [cookies, want] of [[undefined, 'omit'], [true, 'include']]) {
+    const collector = await startCollector(t)
+    const site = new Site()
+    const modes = []
+    const {verdict} = site.open(collector, {cookies, browser: {fetch: (url, request) => (modes.push(request.credentials), fetch(url, request))}})
+    verdict.page()
+    await verdict.flush()
+    assert.deepEqual(modes, [want])
+  }
+})
+
+test('a sampled visitor is always in or always out, in the asked share', async (t) => {
+  const collector = await startCollector(t)
+  let visitors = 0
+  for (let n = 0; n < 400; n++) {
+    const site = new Site()
+    site.random = seeded(n)
+    const events = []
+    for (let page = 0; page < 2; page++) {
+      const {verdict} = site.open(collector, {sample: 0.25})
+      verdict.page()
+      await verdict.flush()
+      events.push(collector.events().filter((e) => e.anonymous_id === site.storage.getItem('verdict.wk_demo.anonymous') && e.event === 'page_viewed').length)
+    }
+    assert.ok(events[0] === events[1] / 2, `pages sent ${events}`)
+    visitors += events[0]
+  }
+  assert.ok(visitors > 70 && visitors < 130, `${visitors} of 400 visitors at 25 %`) // 100 +- 3.5 standard deviations
+})
+
+test('tabs adopt under a lock, one at a time', async (t) => {
+  const collector = await startCollector(t)
+  const site = new Site()
+  const crashed = site.open(collector, {browser: {fetch: () => new Promise(() => {})}})
+  crashed.verdict.track('product_viewed', {i: 1})
+  site.time += 11 * MINUTE
+  let free = false
+  const locks = {request: async (name, options, then) => then(free ? {name} : null)}
+  const open = () => site.open(collector, {window: {navigator: {language: 'en', locks}}})
+  open()
+  await site.pass(MINUTE)
+  assert.equal(collector.events().length, 0, 'another tab has the lock')
+  free = true
+  open()
+  await site.pass(MINUTE)
+  assert.equal(collector.events().filter((e) => e.event === 'product_viewed').length, 1)
+})
