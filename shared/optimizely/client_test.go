@@ -66,11 +66,12 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	w.sent = append(w.sent, r.Method)
 	w.at = append(w.at, w.clock.Now())
 	do := w.beforeWrite
-	if r.Method == http.MethodPatch {
+	writes := r.Method != http.MethodGet
+	if writes {
 		w.beforeWrite = nil
 	}
 	w.mu.Unlock()
-	if r.Method == http.MethodPatch && do != nil {
+	if writes && do != nil {
 		do()
 	}
 	return http.DefaultTransport.RoundTrip(r)
@@ -102,7 +103,7 @@ func newRig(t *testing.T, flags ...feature.Flag) *rig {
 // as returns a client with a token of its own. The timeout is long for loopback and short for us.
 func (r *rig) as(token string) *optimizely.Client {
 	return optimizely.New(
-		optimizely.Config{BaseURL: r.url + flagapi.BasePath, Project: project, Environment: "production", Token: token},
+		optimizely.Config{BaseURL: r.url + flagapi.BasePath, Project: project, Environment: "production", Token: token, Datafile: r.url + flagapi.DatafilePath("production")},
 		&http.Client{Timeout: 300 * time.Millisecond, Transport: r.wire}, r.clock.Now, r.clock.Wait)
 }
 
@@ -128,6 +129,32 @@ func (r *rig) patch(t *testing.T, flag, body string) {
 		t.Fatalf("patch: %s: %s", answer.Status, b)
 	}
 	_ = r.clock.Wait(t.Context(), calm)
+}
+
+// included reads a rule's traffic past the client.
+func (r *rig) included(t *testing.T, flag, rule string) float64 {
+	t.Helper()
+	_ = r.clock.Wait(t.Context(), 2*time.Second)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet,
+		r.url+flagapi.BasePath+"/projects/"+project+"/flags/"+flag+"/environments/production/ruleset", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+token)
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	var got struct {
+		Rules map[string]struct {
+			Included float64 `json:"percentage_included"`
+		}
+	}
+	if err := json.NewDecoder(answer.Body).Decode(&got); err != nil {
+		t.Fatal(err)
+	}
+	return got.Rules[rule].Included / 10_000
 }
 
 func (r *rig) bucketer(t *testing.T) *optimizely.Bucketer {
@@ -160,11 +187,11 @@ func TestFlags(t *testing.T) {
 				t.Helper()
 				r.patch(t, flag, fmt.Sprintf(`[{"op": "replace", "path": "/rules/%s/percentage_included", "value": %d}]`, rule, int(share*10_000)))
 			},
+			Included: func(t *testing.T, flag, rule string) float64 {
+				t.Helper()
+				return r.included(t, flag, rule)
+			},
 			Fail: func(f decidetest.Fault) {
-				method := http.MethodGet
-				if f.Write {
-					method = http.MethodPatch
-				}
 				spoiled := map[decidetest.Kind]flagapi.Fault{
 					decidetest.Busy:  {Status: http.StatusTooManyRequests, Retry: 7 * time.Second},
 					decidetest.Down:  {Status: http.StatusServiceUnavailable},
@@ -173,7 +200,7 @@ func TestFlags(t *testing.T) {
 					decidetest.Lost:  {Applied: true},
 					decidetest.Error: {Applied: true, Status: http.StatusBadGateway},
 				}[f.Kind]
-				spoiled.Method = method
+				spoiled.Write, spoiled.Read = f.Write, !f.Write
 				r.server.Inject(spoiled)
 			},
 			Decide: func(t *testing.T, flag string, users []string) []string {
@@ -308,9 +335,9 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	}{
 		"no such token":            {func(r *rig) *optimizely.Client { return r.as("stale") }, nil, fault.Internal, "make a new one"},
 		"token that may only read": {reader, nil, fault.Internal, "Publish permission"},
-		"precondition":             {nil, &flagapi.Fault{Method: http.MethodPatch, Status: http.StatusPreconditionFailed}, fault.Conflict, "decide again"},
-		"conflict":                 {nil, &flagapi.Fault{Method: http.MethodPatch, Status: http.StatusConflict}, fault.Conflict, "decide again"},
-		"bad request":              {nil, &flagapi.Fault{Method: http.MethodPatch, Status: http.StatusBadRequest}, fault.Invalid, "Injected fault"},
+		"precondition":             {nil, &flagapi.Fault{Write: true, Status: http.StatusPreconditionFailed}, fault.Conflict, "decide again"},
+		"conflict":                 {nil, &flagapi.Fault{Write: true, Status: http.StatusConflict}, fault.Conflict, "decide again"},
+		"bad request":              {nil, &flagapi.Fault{Write: true, Status: http.StatusBadRequest}, fault.Invalid, "Injected fault"},
 		"long wait":                {nil, &flagapi.Fault{Status: http.StatusTooManyRequests, Retry: time.Hour}, fault.Transient, "try again later"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -8,7 +8,8 @@ import (
 
 // Fault spoils one request.
 type Fault struct {
-	Method  string        // the next request with this method; empty for the next request
+	Read    bool          // only a request that reads
+	Write   bool          // only a request that writes
 	Status  int           // the answer; zero cuts the connection
 	Retry   time.Duration // sent along as Retry-After
 	Applied bool          // the request is carried out first: only its answer is lost
@@ -23,7 +24,10 @@ func (s *Server) Inject(faults ...Fault) {
 }
 
 func (s *Server) takeFault(method string) *Fault {
-	i := slices.IndexFunc(s.faults, func(f Fault) bool { return f.Method == "" || f.Method == method })
+	i := slices.IndexFunc(s.faults, func(f Fault) bool {
+		reads := method == http.MethodGet
+		return reads && !f.Write || !reads && !f.Read
+	})
 	if i < 0 {
 		return nil
 	}
