@@ -19,6 +19,7 @@ import (
 	"verdict/shared/decide"
 	"verdict/shared/decide/decidetest"
 	"verdict/shared/embedded/flagapi"
+	"verdict/shared/embedded/spoil"
 	"verdict/shared/fault"
 	"verdict/shared/feature"
 	"verdict/shared/optimizely"
@@ -192,7 +193,7 @@ func TestFlags(t *testing.T) {
 				return r.included(t, flag, rule)
 			},
 			Fail: func(f decidetest.Fault) {
-				spoiled := map[decidetest.Kind]flagapi.Fault{
+				spoiled := map[decidetest.Kind]spoil.Fault{
 					decidetest.Busy:  {Status: http.StatusTooManyRequests, Retry: 7 * time.Second},
 					decidetest.Down:  {Status: http.StatusServiceUnavailable},
 					decidetest.Cut:   {},
@@ -329,16 +330,16 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	reader := func(r *rig) *optimizely.Client { return r.as("reader") }
 	for name, c := range map[string]struct {
 		client func(*rig) *optimizely.Client
-		fault  *flagapi.Fault
+		fault  *spoil.Fault
 		class  fault.Class
 		says   string
 	}{
 		"no such token":            {func(r *rig) *optimizely.Client { return r.as("stale") }, nil, fault.Internal, "make a new one"},
 		"token that may only read": {reader, nil, fault.Internal, "Publish permission"},
-		"precondition":             {nil, &flagapi.Fault{Write: true, Status: http.StatusPreconditionFailed}, fault.Conflict, "decide again"},
-		"conflict":                 {nil, &flagapi.Fault{Write: true, Status: http.StatusConflict}, fault.Conflict, "decide again"},
-		"bad request":              {nil, &flagapi.Fault{Write: true, Status: http.StatusBadRequest}, fault.Invalid, "Injected fault"},
-		"long wait":                {nil, &flagapi.Fault{Status: http.StatusTooManyRequests, Retry: time.Hour}, fault.Transient, "try again later"},
+		"precondition":             {nil, &spoil.Fault{Write: true, Status: http.StatusPreconditionFailed}, fault.Conflict, "decide again"},
+		"conflict":                 {nil, &spoil.Fault{Write: true, Status: http.StatusConflict}, fault.Conflict, "decide again"},
+		"bad request":              {nil, &spoil.Fault{Write: true, Status: http.StatusBadRequest}, fault.Invalid, "Injected fault"},
+		"long wait":                {nil, &spoil.Fault{Status: http.StatusTooManyRequests, Retry: time.Hour}, fault.Transient, "try again later"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, checkout())
