@@ -20,12 +20,12 @@ type block struct {
 // percent of the users. A rollout hands out the buckets in the order of the flag's variations, so the weights
 // before a variant decide where its stretch begins. still tells whether every variant keeps all the
 // buckets that it has, so that nobody who has a variant gets another one or none: new users come
-// out of the excluded variations beside it. The weights are nil if there is no excluded variation.
+// out of the excluded variations beside it. The weights are nil without variants or excluded variations.
 func (f flag) layOut(from rollout, want int) (weights map[int]int, still bool) {
 	has, once := stretches(from)
 	weights, still = f.targets(from, want), once
 	blocks, last := f.blocks(weights)
-	if last < 0 && (len(blocks) == 0 || blocks[0].before < 0 && len(blocks) == 1) {
+	if len(blocks) == 0 || len(blocks) == 1 && blocks[0].before < 0 && last < 0 {
 		return nil, false
 	}
 	end, left := 0, want // of the blocks so far; of variants to place

@@ -140,7 +140,7 @@ func ramp(f flag, experiment rule, change decide.Change) ([]instruction, error) 
 	weights, still := f.layOut(*experiment.Rollout, want)
 	switch {
 	case weights == nil:
-		return nil, fault.New(fault.Invalid, "ramp rule %q: its rollout has no variation named %q to take the users that it does not include", change.Rule, Excluded)
+		return nil, fault.New(fault.Invalid, "ramp rule %q: the flag has no variation named %q to take the users that it does not include", change.Rule, Excluded)
 	case !still && !change.Rebucket:
 		return nil, fault.New(fault.Invalid,
 			"ramp rule %q from %g %% to %g %%: users would lose their variant; ramp up only, with an %q variation beside each variant, or say that they may lose it",

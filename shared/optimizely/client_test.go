@@ -104,7 +104,7 @@ func newRig(t *testing.T, flags ...feature.Flag) *rig {
 // as returns a client with a token of its own. The timeout is long for loopback and short for us.
 func (r *rig) as(token string) *optimizely.Client {
 	return optimizely.New(
-		optimizely.Config{BaseURL: r.url + flagapi.BasePath, Project: project, Environment: "production", Token: token, Datafile: r.url + flagapi.DatafilePath("production")},
+		optimizely.Config{BaseURL: r.url + flagapi.BasePath, Project: project, Environment: "production", Token: token},
 		&http.Client{Timeout: 300 * time.Millisecond, Transport: r.wire}, r.clock.Now, r.clock.Wait)
 }
 

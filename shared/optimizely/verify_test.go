@@ -37,6 +37,7 @@ func TestApplyWaitsForTheDatafile(t *testing.T) {
 		says   string
 	}{
 		"conclude": {conclude, "do not get treatment"},
+		"rollback": {decide.Change{Flag: "checkout", Rule: "one_page", Action: decide.Rollback, Variant: "control"}, "do not get control"},
 		"ramp":     {decide.Change{Flag: "checkout", Rule: "one_page", Action: decide.Ramp, Included: 1}, "includes 50 %"},
 		"disable":  {decide.Change{Flag: "checkout", Action: decide.Disable}, "rules serve"},
 	} {

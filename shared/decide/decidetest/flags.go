@@ -161,6 +161,11 @@ func FlagsSuite(t *testing.T, newPlatform func(*testing.T, feature.Flag) Platfor
 		})
 		overtaken(t, p, conclude)
 	})
+	t.Run("says so when a ramp crosses somebody else's change", func(t *testing.T) {
+		p := fresh(t)
+		p.BeforeWrite(func() { p.SetIncluded(t, flagKey, ruleKey, 0.9) })
+		refused(t, p, ramp, fault.Conflict)
+	})
 	t.Run("two of the same change at once are one", func(t *testing.T) {
 		p := fresh(t)
 		p.BeforeWrite(func() { mustApply(t, p, conclude) })
