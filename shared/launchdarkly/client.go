@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -51,6 +52,26 @@ func (c *Client) Flag(ctx context.Context, key string) (feature.Flag, error) {
 		return feature.Flag{}, err
 	}
 	return f.feature(c.config.Environment), nil
+}
+
+// Flags reads several flags, each once. It leaves out those that do not exist yet, and reads none
+// while no project or token is configured.
+func (c *Client) Flags(ctx context.Context, keys []string) ([]feature.Flag, error) {
+	if c.config.Project == "" || c.config.Token == "" {
+		return nil, nil
+	}
+	var out []feature.Flag
+	for _, key := range slices.Compact(slices.Sorted(slices.Values(keys))) {
+		f, err := c.Flag(ctx, key)
+		if fault.Is(err, fault.NotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, f)
+	}
+	return out, nil
 }
 
 // Apply puts a rule before an experiment's, for the same audience, that delivers one variant; or
