@@ -328,6 +328,24 @@ func TestApplyKeepsTheAudience(t *testing.T) {
 	}
 }
 
+// A rule without clauses is for everybody, and so is its delivery.
+func TestApplyToARuleWithoutClauses(t *testing.T) {
+	r := newRig(t, ldapi.Config{}, checkout())
+	v := r.read(t, "checkout")
+	r.patch(t, "checkout",
+		step{"kind": "addRule", "description": "open", "rolloutWeights": map[string]int{v.id("control"): 50_000, v.id("treatment"): 50_000}},
+		step{"kind": "removeRule", "ruleId": v.rule("one_page")})
+	c := conclude
+	c.Rule = "open"
+	r.mustApply(t, c)
+	if got := r.mustApply(t, c); got.Changed {
+		t.Error("it was changed again")
+	}
+	if got := r.decide(t, "checkout", []string{"u"}); got[0] != "treatment" {
+		t.Errorf("a user gets %q", got[0])
+	}
+}
+
 // onDefault is a flag whose default rule runs the experiment, as a tag of the flag says.
 func onDefault(t *testing.T) *rig {
 	t.Helper()

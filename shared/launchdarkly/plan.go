@@ -52,7 +52,7 @@ func plan(f flag, change decide.Change) ([]instruction, error) {
 	}
 	delivery := f.Rules[d]
 	switch {
-	case !f.shadowed(change.Rule) || delivery.Variation == nil || !reflect.DeepEqual(delivery.Clauses, experiment.Clauses):
+	case !f.shadowed(change.Rule) || delivery.Variation == nil || !sameAudience(delivery.Clauses, experiment.Clauses):
 		return nil, fault.New(fault.Conflict, "change rule %q: somebody changed its delivery %q; restore it, or withdraw the decision", change.Rule, delivery.Description)
 	case change.Action == decide.Ramp:
 		return nil, fault.New(fault.Conflict, "ramp rule %q: it has ended", change.Rule)
@@ -115,6 +115,11 @@ func (f flag) variant(experiment rule, change decide.Change) (string, error) {
 		}
 	}
 	return "", fault.New(fault.Invalid, "change rule %q: its rollout has no variation %q", change.Rule, change.Variant)
+}
+
+// sameAudience compares two rules' clauses as the platform writes them; none match everybody.
+func sameAudience(a, b []clause) bool {
+	return len(a) == 0 && len(b) == 0 || reflect.DeepEqual(a, b)
 }
 
 // foreign tells whether LaunchDarkly itself runs an experiment on a rollout.
