@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -52,7 +53,7 @@ func (p program) moveFlag(ctx context.Context, flags *flag.FlagSet, args []strin
 func changeOf(args []string) (decide.Change, error) {
 	wants := map[string]int{"show": 2, "on": 2, "off": 2, "ramp": 4, "conclude": 4, "rollback": 4}
 	if len(args) == 0 || wants[args[0]] != len(args) {
-		return decide.Change{}, fmt.Errorf("flag wants show, on or off and a flag, or ramp, conclude or rollback, a flag, a rule, and a share or a variant")
+		return decide.Change{}, errors.New("flag wants show, on or off and a flag, or ramp, conclude or rollback, a flag, a rule, and a share or a variant")
 	}
 	change := decide.Change{DecisionID: "by hand", Flag: args[1]}
 	switch args[0] {

@@ -65,7 +65,7 @@ func New(config Config, flags []feature.Flag, now func() time.Time) (*Server, er
 		}
 		s.flags = append(s.flags, f)
 	}
-	s.mux.HandleFunc("GET "+BasePath+"/flags/{project}/{flag}", s.api(s.show))
+	s.mux.HandleFunc("GET "+BasePath+"/flags/{project}/{flag}", s.api(show))
 	s.mux.HandleFunc("PATCH "+BasePath+"/flags/{project}/{flag}", s.api(s.patch))
 	return s, nil
 }
@@ -188,7 +188,7 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) (*flag, answer) {
 	return nil, refuse(http.StatusNotFound, "unknown feature flag key %q", r.PathValue("flag"))
 }
 
-func (s *Server) show(f *flag, r *http.Request, _ []byte) answer {
+func show(f *flag, r *http.Request, _ []byte) answer {
 	return answer{http.StatusOK, f.view(r.URL.Query()["env"])}
 }
 
