@@ -77,5 +77,5 @@ func (c *Client) Apply(ctx context.Context, change decide.Change) (decide.Applie
 			return applied, err
 		}
 	}
-	return applied, c.verify(ctx, before, done.State, done.Mine, change)
+	return applied, c.verify(ctx, before, done.State, change)
 }

@@ -22,7 +22,8 @@ const (
 // served is what the datafile serves to the synthetic users, who have no attributes.
 type served struct {
 	revision string
-	flag     feature.Flag
+	included float64 // of all users, by the experiment in question
+	most     float64 // that it can include: less than 1 in a mutual exclusion group
 	users    []Decision
 }
 
@@ -31,10 +32,10 @@ func (c *Client) serves(ctx context.Context, change decide.Change) (*served, err
 	if c.config.Datafile == "" || change.Action != decide.Ramp {
 		return nil, nil
 	}
-	return c.decisions(ctx, change.Flag)
+	return c.decisions(ctx, change)
 }
 
-func (c *Client) decisions(ctx context.Context, flag string) (*served, error) {
+func (c *Client) decisions(ctx context.Context, change decide.Change) (*served, error) {
 	body, err := Datafile{URL: c.config.Datafile, Client: c.http}.fetch(ctx)
 	if err != nil {
 		return nil, err
@@ -47,14 +48,13 @@ func (c *Client) decisions(ctx context.Context, flag string) (*served, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &served{users: make([]Decision, syntheticUsers)}
-	for _, f := range flags {
-		if f.Key == flag {
-			out.flag, out.revision = f, f.Revision
-		}
+	rule, _ := experimentRule(flags, change.Flag, change.Rule)
+	out := &served{
+		revision: bucketer.config.GetRevision(), included: rule.Included, most: bucketer.room(change.Rule),
+		users: make([]Decision, syntheticUsers),
 	}
 	for i := range out.users {
-		if out.users[i], err = bucketer.Decide(flag, fmt.Sprintf("verdict-%d", i), nil); err != nil {
+		if out.users[i], err = bucketer.Decide(change.Flag, fmt.Sprintf("verdict-%d", i), nil); err != nil {
 			return nil, err
 		}
 	}
@@ -63,14 +63,14 @@ func (c *Client) decisions(ctx context.Context, flag string) (*served, error) {
 
 // verify reads the datafile until it serves what was intended; the CDN needs its time. A change
 // that it does not show in time is a fault.Transient: whoever repeats it comes by here again.
-func (c *Client) verify(ctx context.Context, before *served, state ruleset, changed bool, change decide.Change) error {
+func (c *Client) verify(ctx context.Context, before *served, state ruleset, change decide.Change) error {
 	if c.config.Datafile == "" {
 		return nil
 	}
 	for attempt := 1; ; attempt++ {
-		after, err := c.decisions(ctx, change.Flag)
+		after, err := c.decisions(ctx, change)
 		if err == nil {
-			err = intended(before, after, state, changed, change)
+			err = intended(before, after, state, change)
 		}
 		if err == nil || !fault.Is(err, fault.Transient) {
 			return err
@@ -82,7 +82,7 @@ func (c *Client) verify(ctx context.Context, before *served, state ruleset, chan
 }
 
 // intended tells whether the synthetic users get what a change was to give them.
-func intended(before, after *served, state ruleset, changed bool, change decide.Change) error {
+func intended(before, after *served, state ruleset, change decide.Change) error {
 	late := func(format string, args ...any) error {
 		return fault.New(fault.Transient, "verify flag %q: the datafile of revision %s does not serve it yet: %s", change.Flag, after.revision, fmt.Sprintf(format, args...))
 	}
@@ -96,8 +96,10 @@ func intended(before, after *served, state ruleset, changed bool, change decide.
 		}
 		return nil
 	case decide.Ramp:
-		if was, is := included(before, change.Rule), included(after, change.Rule); changed && was == is {
-			return late("the rule includes %g %%", 100*is)
+		// The platform rounds each variation's stretch to whole buckets.
+		rounding := float64(len(state.Rules[change.Rule].Variations)) / fullRange
+		if want := after.most * change.Included; math.Abs(after.included-want) > rounding {
+			return late("the rule includes %g %%, not %g %%", 100*after.included, 100*want)
 		}
 		return unmoved(before, after, everybody, change)
 	case decide.Conclude, decide.Rollback:
@@ -136,7 +138,10 @@ func unmoved(before, after *served, everybody bool, change decide.Change) error 
 	if moved > 0 && !change.Rebucket {
 		return fault.New(fault.Conflict, "verify ramp of rule %q: %d of %d users lost their variant: look at the flag's history", change.Rule, moved, syntheticUsers)
 	}
-	n, p := float64(syntheticUsers-others), included(after, change.Rule)
+	if others > 0 && after.most < 1 {
+		return nil // who is in another experiment of the group is so by no chance of its own
+	}
+	n, p := float64(syntheticUsers-others), after.included
 	if bound := deviations * math.Sqrt(n*p*(1-p)); everybody && math.Abs(float64(in)-n*p) > bound+1 {
 		return fault.New(fault.Conflict, "verify ramp of rule %q: it serves %d of %d users, not %g %%: look at the flag's history", change.Rule, in, int(n), 100*p)
 	}
@@ -151,10 +156,4 @@ func count(s *served, is func(Decision) bool) int {
 		}
 	}
 	return n
-}
-
-// included is the share that a datafile gives to an experiment.
-func included(s *served, rule string) float64 {
-	r, _ := experimentRule([]feature.Flag{s.flag}, s.flag.Key, rule)
-	return r.Included
 }

@@ -59,6 +59,9 @@ func TestApplyWaitsForTheDatafile(t *testing.T) {
 			if _, err := client.Apply(t.Context(), c.change); !fault.Is(err, fault.Transient) || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("with an old datafile: %v, want a transient error that says %q", err, c.says)
 			}
+			if _, err := client.Apply(t.Context(), c.change); !fault.Is(err, fault.Transient) {
+				t.Errorf("again, with the old datafile still: %v, want a transient error", err)
+			}
 			lag = 4 // fetches until the CDN has it
 			if _, err := client.Apply(t.Context(), c.change); err != nil {
 				t.Errorf("with a datafile that comes late: %v", err)
