@@ -583,6 +583,44 @@ func TestExperimentsOfLaunchDarklyAreLeftAlone(t *testing.T) {
 	}
 }
 
+// Should the platform deal out weights in another order than that of the variations, a ramp says so.
+func TestRampThatMovesUsersIsReported(t *testing.T) {
+	const flag = `{"key": "checkout", "variations": [{"_id": "a", "value": "control"}, {"_id": "x", "value": "excluded"}, {"_id": "b", "value": "treatment"}],
+		"environments": {"production": {"on": true, "salt": "s", "version": %d, "fallthrough": {"variation": 0}, "rules": [{"_id": "r", "description": "one_page",
+		"clauses": [], "rollout": {"variations": %s}}]}}}`
+	ramped := false
+	host := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ramped = ramped || r.Method == http.MethodPatch
+		if ramped {
+			fmt.Fprintf(w, flag, 4, `[{"variation": 2, "weight": 50000}, {"variation": 1, "weight": 0}, {"variation": 0, "weight": 50000}]`)
+			return
+		}
+		fmt.Fprintf(w, flag, 3, `[{"variation": 0, "weight": 25000}, {"variation": 1, "weight": 50000}, {"variation": 2, "weight": 25000}]`)
+	}))
+	t.Cleanup(host.Close)
+	c := newClock()
+	client := launchdarkly.New(launchdarkly.Config{BaseURL: host.URL, Project: project, Environment: "production", Token: token}, host.Client(), c.Now, c.Wait)
+	if _, err := client.Apply(t.Context(), rampUp); !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), "lost their variant") {
+		t.Errorf("error = %v, want a conflict about users who lost their variant", err)
+	}
+}
+
+func TestRampWithoutExcludedVariation(t *testing.T) {
+	host := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"key": "checkout", "variations": [{"_id": "a", "value": false}, {"_id": "b", "value": true}],
+			"environments": {"production": {"on": true, "fallthrough": {"variation": 0}, "rules": [{"_id": "r", "description": "one_page",
+			"rollout": {"variations": [{"variation": 0, "weight": 50000}, {"variation": 1, "weight": 50000}]}}]}}}`)
+	}))
+	t.Cleanup(host.Close)
+	c := newClock()
+	client := launchdarkly.New(launchdarkly.Config{BaseURL: host.URL, Project: project, Environment: "production", Token: token}, host.Client(), c.Now, c.Wait)
+	down := rampUp
+	down.Included, down.Rebucket = 0.5, true
+	if _, err := client.Apply(t.Context(), down); !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "no variation named") {
+		t.Errorf("error = %v, want advice to add a variation", err)
+	}
+}
+
 func TestAnswersThatAreNoFlag(t *testing.T) {
 	c := newClock()
 	for body, says := range map[string]string{
