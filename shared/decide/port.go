@@ -50,8 +50,9 @@ type Applied struct {
 // Flags reads and moves rollouts on a flag platform.
 //
 // Apply reads first, changes only what differs from the wanted state, verifies afterwards, and is
-// safe to repeat after any failure. It never overwrites what somebody else changed since it was
-// read. It returns fault.NotFound for an unknown flag or rule, fault.Conflict when people have to
+// safe to repeat after any failure. To end an experiment it never overwrites what somebody else
+// changed since it was read; a ramp on a platform that cannot help it says so, as a conflict.
+// It returns fault.NotFound for an unknown flag or rule, fault.Conflict when people have to
 // look at what others did first, fault.Invalid for a ramp that would move users without Rebucket,
 // fault.Transient when the platform is busy or away.
 type Flags interface {

@@ -1,7 +1,7 @@
 // Package launchdarkly moves rollouts in LaunchDarkly through its REST API (v2). A change is one
 // semantic patch, which is carried out as a whole or not at all. Such a patch cannot depend on what
-// was read, so a change adds a rule of its own instead of overwriting anybody's; it is verified by
-// reading again, and may be repeated after any failure.
+// was read, so an experiment is ended by a rule of its own instead of overwriting anybody's; every change is
+// verified by reading again, and may be repeated after any failure.
 package launchdarkly
 
 import (
