@@ -394,6 +394,10 @@ func TestApplyStopsAtDrift(t *testing.T) {
 		}, "somebody has ended it"},
 		"flag switched off": {false, func(view) []any { return []any{step{"kind": "turnFlagOff"}} }, "switched off"},
 		"flag archived":     {false, func(view) []any { return []any{step{"kind": "archiveFlag"}} }, "archived"},
+		"a rule before it takes its users": {false, func(v view) []any {
+			everybody := []any{step{"contextKind": "user", "attribute": "key", "op": "matches", "negate": false, "values": []string{".*"}}}
+			return []any{step{"kind": "addRule", "beforeRuleId": v.rule("one_page"), "clauses": everybody, "variationId": v.id("control")}}
+		}, "ended with"},
 		"delivery of another variant": {true, func(v view) []any {
 			return []any{step{"kind": "updateRuleVariationOrRollout", "ruleId": v.rule("one_page_delivery"), "variationId": v.id("control")}}
 		}, "ended with"},

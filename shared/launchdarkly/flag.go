@@ -143,10 +143,30 @@ func (f flag) feature(environment string) feature.Flag {
 	return out
 }
 
+// delivery is the position of the rule that delivers an experiment's variant, -1 if there is none:
+// the one of that name, or whichever serves one variation to the same audience before it.
+func (f flag) delivery(experiment string) int {
+	if d := f.named(DeliveryName(experiment)); d >= 0 {
+		return d
+	}
+	e, ok := f.experiment(experiment)
+	return slices.IndexFunc(f.Rules[:f.end(experiment)], func(r rule) bool {
+		return ok && r.Variation != nil && sameAudience(r.Clauses, e.Clauses)
+	})
+}
+
 // shadowed tells whether an experiment's delivery stands before it, so that it serves nobody.
 func (f flag) shadowed(experiment string) bool {
-	d, e := f.named(DeliveryName(experiment)), f.named(experiment)
-	return d >= 0 && (e < 0 || d < e)
+	d := f.delivery(experiment)
+	return d >= 0 && d < f.end(experiment)
+}
+
+// end is the position behind the rules that go before an experiment's.
+func (f flag) end(experiment string) int {
+	if e := f.named(experiment); e >= 0 {
+		return e
+	}
+	return len(f.Rules)
 }
 
 func (f flag) rule(key string, s serve) feature.Rule {

@@ -39,7 +39,7 @@ func plan(f flag, change decide.Change) ([]instruction, error) {
 	if !f.On || f.Archived {
 		return nil, fault.New(fault.Conflict, "change rule %q: flag %q is switched off or archived; switch it on, or leave it off and withdraw the decision", change.Rule, change.Flag)
 	}
-	d := f.named(DeliveryName(change.Rule))
+	d := f.delivery(change.Rule)
 	switch {
 	case d < 0 && experiment.Rollout == nil:
 		return nil, fault.New(fault.Conflict, "change rule %q: it serves one variation, so somebody has ended it; make it a rollout again, or withdraw the decision", change.Rule)
