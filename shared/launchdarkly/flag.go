@@ -131,7 +131,7 @@ func everybody(r *rollout) []clause {
 func (f flag) feature(environment string) feature.Flag {
 	out := feature.Flag{Key: f.Key, Environment: environment, Revision: strconv.FormatInt(f.Version, 10), Enabled: f.On}
 	for _, r := range f.Rules {
-		if !f.shadowed(r.Description) {
+		if r.Description == "" || !f.shadowed(r.Description) {
 			out.Rules = append(out.Rules, f.rule(cmp.Or(r.Description, r.ID), r.serve))
 		}
 	}
