@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+
+	"verdict/shared/awsio/setting"
 )
 
 // dev is small, quick to show what it does, and leaves nothing behind.
@@ -27,6 +29,6 @@ func dev() Environment {
 			Evaluate: "cron(8/15 * * * ? *)",
 			Decide:   "cron(12/15 * * * ? *)",
 		},
-		Optimizely: Optimizely{BaseURL: "https://api.optimizely.com/flags/v1"},
+		Flags: Flags{Platform: setting.Optimizely, BaseURL: "https://api.optimizely.com/flags/v1"},
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 
+	"verdict/shared/awsio/setting"
 	"verdict/shared/collect"
 )
 
@@ -39,7 +40,7 @@ type Environment struct {
 
 	AlarmEmail    string // where alarms go
 	DecisionEmail string // where decisions go
-	Optimizely    Optimizely
+	Flags         Flags
 }
 
 // Domain is the address of the collector on the customer's own site, which keeps browsers from
@@ -54,12 +55,18 @@ type Schedule struct {
 	Replay, Model, Resolve, Evaluate, Decide string
 }
 
-// Optimizely is where flags are read and moved.
-type Optimizely struct {
-	Project     string // id; empty: no rollout is moved
+// Flags is where flags are read and moved.
+type Flags struct {
+	Platform    string // optimizely or launchdarkly
+	Project     string // id or key; empty: no rollout is moved
 	Environment string // key on the flag platform
-	BaseURL     string
-	Datafile    string // address of the environment's datafile; empty: none is read
+	BaseURL     string // of the REST API; LaunchDarkly's is https://app.launchdarkly.com/api/v2
+	Datafile    string // Optimizely: address of the environment's datafile; empty: none is read
+}
+
+// ready tells whether flags can be read.
+func (f Flags) ready() bool {
+	return f.Project != "" && (f.Platform == setting.LaunchDarkly || f.Datafile != "")
 }
 
 // check says everything that is wrong with an environment.
@@ -100,9 +107,11 @@ func (e Environment) check() error {
 	}
 	must(address(e.AlarmEmail), "AlarmEmail %q is no address", e.AlarmEmail)
 	must(address(e.DecisionEmail), "DecisionEmail %q is no address", e.DecisionEmail)
-	must((e.Optimizely.Project == "") == (e.Optimizely.Environment == ""), "Optimizely needs both Project and Environment")
-	for _, url := range []string{e.Optimizely.BaseURL, e.Optimizely.Datafile} {
-		must(url == "" || strings.HasPrefix(url, "https://"), "Optimizely: %q must start with https://", url)
+	must(matches(setting.Optimizely+"|"+setting.LaunchDarkly, e.Flags.Platform), "Flags: Platform %q must be %s or %s", e.Flags.Platform, setting.Optimizely, setting.LaunchDarkly)
+	must((e.Flags.Project == "") == (e.Flags.Environment == ""), "Flags needs both Project and Environment")
+	must(e.Flags.Datafile == "" || e.Flags.Platform == setting.Optimizely, "Flags: Datafile is Optimizely's")
+	for _, url := range []string{e.Flags.BaseURL, e.Flags.Datafile} {
+		must(url == "" || strings.HasPrefix(url, "https://"), "Flags: %q must start with https://", url)
 	}
 	return errors.Join(wrong...)
 }
@@ -113,8 +122,8 @@ func (e Environment) hints() []string {
 	if e.AlarmEmail == "" {
 		out = append(out, "alarms reach nobody: set AlarmEmail")
 	}
-	if e.Optimizely.Project == "" || e.Optimizely.Datafile == "" {
-		out = append(out, "no flags are read and no rollout is moved: set Optimizely")
+	if !e.Flags.ready() {
+		out = append(out, "no flags are read and no rollout is moved: set Flags")
 	}
 	return out
 }

@@ -201,7 +201,7 @@ func TestOnlyTheDeciderMovesFlagsAndOnlyTheCollectorReadsKeys(t *testing.T) {
 	for _, r := range all(t).of("AWS::IAM::Policy") {
 		for _, s := range list(in(r.properties, "PolicyDocument")["Statement"]) {
 			if statement := s.(object); slices.Contains(list(statement["Action"]), any("secretsmanager:GetSecretValue")) {
-				for _, secret := range []string{"WriteKeys", "Optimizely", "Slack"} {
+				for _, secret := range []string{"WriteKeys", "Flags", "Slack"} {
 					if strings.Contains(text(statement["Resource"]), "Secrets"+secret) && r.stack == "prod/app" {
 						name, _, _ := strings.Cut(r.id, "Role")
 						readers[secret] = append(readers[secret], name)
@@ -210,7 +210,7 @@ func TestOnlyTheDeciderMovesFlagsAndOnlyTheCollectorReadsKeys(t *testing.T) {
 			}
 		}
 	}
-	want := map[string][]string{"WriteKeys": {"collector"}, "Optimizely": {"decider"}, "Slack": {"notifier"}}
+	want := map[string][]string{"WriteKeys": {"collector"}, "Flags": {"decider"}, "Slack": {"notifier"}}
 	if diff := cmp.Diff(want, readers); diff != "" {
 		t.Errorf("readers of secrets (-want +got):\n%s", diff)
 	}
@@ -222,11 +222,11 @@ func TestFunctionsAreToldWhatTheyUse(t *testing.T) {
 	want := map[string][]string{
 		"collector": {setting.Origins, setting.CookieDomain, setting.GoodStream, setting.QuarantineStream, setting.WriteKeys},
 		"replay":    {setting.LakeBucket, setting.StateTable},
-		"elt":       append(slices.Clone(job), setting.Datafile),
+		"elt":       append(slices.Clone(job), setting.FlagPlatform, setting.Datafile),
 		"identity":  job,
 		"evaluator": job,
 		"decider": append(slices.Clone(job), setting.DecisionTopic, setting.Dashboard,
-			setting.OptimizelyToken, setting.OptimizelyProject, setting.OptimizelyStage, setting.OptimizelyURL),
+			setting.FlagPlatform, setting.FlagToken, setting.FlagProject, setting.FlagStage, setting.FlagURL, setting.Datafile),
 		"notifier":  {setting.LakeBucket, setting.SlackWebhook, setting.Dashboard},
 		"dashboard": lake,
 	}
@@ -528,6 +528,32 @@ func TestAnEnvironmentCanHaveADomainAndAddressees(t *testing.T) {
 	})
 }
 
+// LaunchDarkly has no datafile: whoever reads flags needs its token too.
+func TestAnEnvironmentCanUseLaunchDarkly(t *testing.T) {
+	folder := t.TempDir()
+	if err := build(folder); err != nil {
+		t.Fatal(err)
+	}
+	e := dev()
+	e.Flags = Flags{Platform: setting.LaunchDarkly, Project: "shop", Environment: "production", BaseURL: "https://app.launchdarkly.com/api/v2"}
+	if hints := strings.Join(e.hints(), "\n"); strings.Contains(hints, "flags") {
+		t.Errorf("hints %q speak of flags", hints)
+	}
+	s, err := synthesize(folder, e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	readers := 0
+	for _, r := range s.of("AWS::IAM::Policy") {
+		if name, _, _ := strings.Cut(r.id, "Role"); (name == "elt" || name == "decider") && strings.Contains(text(r.properties), "SecretsFlags") {
+			readers++
+		}
+	}
+	if readers != 2 {
+		t.Errorf("%d functions read the platform's token, want elt and decider", readers)
+	}
+}
+
 func TestABrokenEnvironmentSaysWhatIsWrong(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*Environment)
@@ -547,8 +573,10 @@ func TestABrokenEnvironmentSaysWhatIsWrong(t *testing.T) {
 		"scan":        {func(e *Environment) { e.ScanGiB = 0 }, "dev: ScanGiB must be at least 1"},
 		"schedule":    {func(e *Environment) { e.Schedule.Decide = "hourly" }, `dev: Schedule "hourly" must be rate(...) or cron(...)`},
 		"e-mail":      {func(e *Environment) { e.AlarmEmail = "nobody" }, `dev: AlarmEmail "nobody" is no address`},
-		"flags":       {func(e *Environment) { e.Optimizely.Project = "1" }, "dev: Optimizely needs both"},
-		"plain http":  {func(e *Environment) { e.Optimizely.BaseURL = "http://a" }, `dev: Optimizely: "http://a" must start with https://`},
+		"flags":       {func(e *Environment) { e.Flags.Project = "1" }, "dev: Flags needs both"},
+		"platform":    {func(e *Environment) { e.Flags.Platform = "unleash" }, `dev: Flags: Platform "unleash" must be`},
+		"datafile":    {func(e *Environment) { e.Flags.Platform, e.Flags.Datafile = "launchdarkly", "https://a" }, "dev: Flags: Datafile is Optimizely's"},
+		"plain http":  {func(e *Environment) { e.Flags.BaseURL = "http://a" }, `dev: Flags: "http://a" must start with https://`},
 		"prod's data": {func(e *Environment) { e.Name, e.Keep = "prod", false }, "prod: Keep must be true"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -26,7 +26,7 @@ const schedulerRetries = 3
 // newJobs makes the functions that turn events into decisions, one step of the way each.
 func newJobs(scope constructs.Construct, f functions, d data, decided awssns.Topic, failed awssqs.IQueue, dashboard *string) []awslambda.IFunction {
 	at := f.environment.Schedule
-	from := f.environment.Optimizely
+	from := f.environment.Flags
 	replay := job{name: "replay", schedule: at.Replay, description: "Lands what was put into the inbox, and the quarantine once the plan is mended"}
 	replay.filesOnly = true
 	replay.reads = []string{inbox, quarantine, replays}
@@ -34,7 +34,11 @@ func newJobs(scope constructs.Construct, f functions, d data, decided awssns.Top
 
 	elt := job{name: "elt", schedule: at.Model, description: "Makes tables of what has landed"}
 	elt.reads, elt.writes = []string{raw, warehouse}, []string{warehouse}
-	elt.settings = map[string]*string{setting.Datafile: &from.Datafile}
+	elt.settings = map[string]*string{setting.FlagPlatform: &from.Platform, setting.Datafile: &from.Datafile}
+	if from.Platform == setting.LaunchDarkly { // there is no datafile: it asks the API
+		elt.settings = from.settings(d.secrets)
+		elt.allows = []awsiam.PolicyStatement{d.secrets.reading(d.secrets.flags)}
+	}
 
 	identity := job{name: "identity", schedule: at.Resolve, description: "Finds out who is who, and who saw what"}
 	identity.reads, identity.writes = []string{warehouse}, []string{warehouse}
@@ -45,17 +49,12 @@ func newJobs(scope constructs.Construct, f functions, d data, decided awssns.Top
 	decider := job{name: "decider", schedule: at.Decide, description: "Decides, moves rollouts and tells people"}
 	decider.reads = []string{warehouse, decisions, notifications}
 	decider.writes = decider.reads
-	decider.settings = map[string]*string{
-		setting.DecisionTopic:     decided.TopicArn(),
-		setting.OptimizelyToken:   d.secrets.optimizely.Ref(),
-		setting.OptimizelyProject: &from.Project,
-		setting.OptimizelyStage:   &from.Environment,
-		setting.OptimizelyURL:     &from.BaseURL,
-		setting.Dashboard:         dashboard,
-	}
+	decider.settings = from.settings(d.secrets)
+	decider.settings[setting.DecisionTopic] = decided.TopicArn()
+	decider.settings[setting.Dashboard] = dashboard
 	decider.allows = []awsiam.PolicyStatement{
 		allow([]string{"sns:Publish"}, decided.TopicArn()),
-		d.secrets.reading(d.secrets.optimizely),
+		d.secrets.reading(d.secrets.flags),
 	}
 
 	var out []awslambda.IFunction
@@ -63,6 +62,18 @@ func newJobs(scope constructs.Construct, f functions, d data, decided awssns.Top
 		out = append(out, j.add(group(scope, j.name), f, d, failed))
 	}
 	return out
+}
+
+// settings name the flag platform and how to reach it.
+func (f Flags) settings(s secrets) map[string]*string {
+	return map[string]*string{
+		setting.FlagPlatform: &f.Platform,
+		setting.FlagToken:    s.flags.Ref(),
+		setting.FlagProject:  &f.Project,
+		setting.FlagStage:    &f.Environment,
+		setting.FlagURL:      &f.BaseURL,
+		setting.Datafile:     &f.Datafile,
+	}
 }
 
 // job is a function that runs on a schedule over the lake.

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+
+	"verdict/shared/awsio/setting"
 )
 
 // prod decides what real users see; its data outlives its stacks.
@@ -21,6 +23,6 @@ func prod() Environment {
 		LogDays:           awslogs.RetentionDays_THREE_MONTHS,
 		ScanGiB:           1024,
 		Schedule:          hourly(),
-		Optimizely:        Optimizely{BaseURL: "https://api.optimizely.com/flags/v1"},
+		Flags:             Flags{Platform: setting.Optimizely, BaseURL: "https://api.optimizely.com/flags/v1"},
 	}
 }

@@ -9,7 +9,7 @@ import (
 
 // secrets are made empty; people fill them (docs/deploy.md). CloudFormation never knows a value.
 type secrets struct {
-	writeKeys, optimizely, slack awssecretsmanager.CfnSecret
+	writeKeys, flags, slack awssecretsmanager.CfnSecret
 }
 
 func newSecrets(scope constructs.Construct, e Environment) secrets {
@@ -23,9 +23,9 @@ func newSecrets(scope constructs.Construct, e Environment) secrets {
 		return s
 	}
 	return secrets{
-		writeKeys:  secret("WriteKeys", "write-keys", "JSON object: write key to namespace"),
-		optimizely: secret("Optimizely", "optimizely", "API token of Optimizely, plain text"),
-		slack:      secret("Slack", "slack", "address of a Slack webhook, plain text"),
+		writeKeys: secret("WriteKeys", "write-keys", "JSON object: write key to namespace"),
+		flags:     secret("Flags", "flags", "API token of the flag platform, plain text"),
+		slack:     secret("Slack", "slack", "address of a Slack webhook, plain text"),
 	}
 }
 

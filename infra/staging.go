@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+
+	"verdict/shared/awsio/setting"
 )
 
 // staging is prod with less traffic and data that may go.
@@ -21,7 +23,7 @@ func staging() Environment {
 		LogDays:           awslogs.RetentionDays_ONE_MONTH,
 		ScanGiB:           100,
 		Schedule:          hourly(),
-		Optimizely:        Optimizely{BaseURL: "https://api.optimizely.com/flags/v1"},
+		Flags:             Flags{Platform: setting.Optimizely, BaseURL: "https://api.optimizely.com/flags/v1"},
 	}
 }
 

@@ -19,7 +19,7 @@ func main() {
 	ctx := context.Background()
 	home := lambdaio.Must(awsio.Open(ctx, os.LookupEnv, time.Now))
 	p := lambdaio.Must(job.Pipeline(home))
-	p.Flags = lambdaio.Must(job.Optimizely(ctx, home))
+	p.Flags = lambdaio.Must(job.Flags(ctx, home))
 	p.Senders = []notify.Sender{lambdaio.Must(job.Topic(home))}
 	p.Dashboard = lambdaio.Must(home.Setting(setting.Dashboard))
 	lambda.Start(lambdaio.Scheduled("decider", lambdaio.Must(job.Lease(home)), time.Now, p.Decide, p.Notify))

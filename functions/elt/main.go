@@ -3,7 +3,6 @@ package main
 
 import (
 	"context"
-	"net/http"
 	"os"
 	"time"
 
@@ -11,15 +10,13 @@ import (
 
 	"verdict/shared/awsio"
 	"verdict/shared/awsio/job"
-	"verdict/shared/awsio/setting"
 	"verdict/shared/lambdaio"
-	"verdict/shared/optimizely"
 )
 
 func main() {
-	home := lambdaio.Must(awsio.Open(context.Background(), os.LookupEnv, time.Now))
+	ctx := context.Background()
+	home := lambdaio.Must(awsio.Open(ctx, os.LookupEnv, time.Now))
 	p := lambdaio.Must(job.Pipeline(home))
-	datafile := optimizely.Datafile{URL: lambdaio.Must(home.Setting(setting.Datafile)), Client: &http.Client{Timeout: 10 * time.Second}}
-	p.ReadFlags = datafile.Flags
+	p.ReadFlags = lambdaio.Must(job.ReadFlags(ctx, home, p.Project.Experiments))
 	lambda.Start(lambdaio.Scheduled("elt", lambdaio.Must(job.Lease(home)), time.Now, p.Model))
 }

@@ -155,7 +155,10 @@ func (h *home) openFlags(ctx context.Context) error {
 		return err
 	}
 	h.datafile = func() ([]byte, error) { return standIn.Datafile(environment) }
-	config := optimizely.Config{BaseURL: "http://" + address + flagapi.BasePath, Project: flagProject, Environment: environment, Token: flagToken}
+	config := optimizely.Config{
+		BaseURL: "http://" + address + flagapi.BasePath, Project: flagProject, Environment: environment, Token: flagToken,
+		Datafile: "http://" + address + flagapi.DatafilePath(environment),
+	}
 	h.flags = optimizely.New(config, &http.Client{Timeout: 10 * time.Second}, time.Now, wait)
 	return nil
 }

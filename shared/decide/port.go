@@ -20,13 +20,24 @@ const (
 	Rollback Action = "rollback"
 )
 
+// The actions that people ask for; no decision does.
+const (
+	// Ramp changes the share of users that the experiment includes.
+	Ramp Action = "ramp"
+	// Enable and Disable switch a whole flag: while it is off, no rule of it serves anybody.
+	Enable  Action = "enable"
+	Disable Action = "disable"
+)
+
 // Change is one wanted rollout change. Applying the same change twice changes nothing.
 type Change struct {
 	DecisionID string // recorded with the change where the platform can keep it
 	Flag       string
-	Rule       string // rule key, equal to the experiment id
+	Rule       string // rule key, equal to the experiment id; not needed to switch a flag
 	Action     Action
-	Variant    string // the variant everybody gets
+	Variant    string  // the variant everybody gets: to conclude and to roll back
+	Included   float64 // the share of users that the experiment is to include: to ramp
+	Rebucket   bool    // ramp even if users lose their variant or get another one
 }
 
 // Applied says what Apply did.
@@ -39,9 +50,11 @@ type Applied struct {
 // Flags reads and moves rollouts on a flag platform.
 //
 // Apply reads first, changes only what differs from the wanted state, verifies afterwards, and is
-// safe to repeat after any failure. It returns fault.NotFound for an unknown flag or rule,
-// fault.Conflict when somebody else changed the rule since it was read, fault.Transient when the
-// platform is busy or away.
+// safe to repeat after any failure. To end an experiment it never overwrites what somebody else
+// changed since it was read; a ramp on a platform that cannot help it says so, as a conflict.
+// It returns fault.NotFound for an unknown flag or rule, fault.Conflict when people have to
+// look at what others did first, fault.Invalid for a ramp that would move users without Rebucket,
+// fault.Transient when the platform is busy or away.
 type Flags interface {
 	Flag(ctx context.Context, key string) (feature.Flag, error)
 	Apply(ctx context.Context, change Change) (Applied, error)

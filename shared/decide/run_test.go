@@ -16,6 +16,7 @@ import (
 	"verdict/shared/embedded/directory"
 	"verdict/shared/embedded/duck"
 	"verdict/shared/embedded/flagapi"
+	"verdict/shared/embedded/spoil"
 	"verdict/shared/evaluate"
 	"verdict/shared/experiment"
 	"verdict/shared/fault"
@@ -313,7 +314,7 @@ func TestAnAbsentPlatformHoldsADecisionUp(t *testing.T) {
 	h.known(t, day(7), harming(), checks("pass", "pass"), e)
 	const patience = 5 // as often as the client tries
 	for range patience {
-		h.platform.Inject(flagapi.Fault{Status: http.StatusServiceUnavailable})
+		h.platform.Inject(spoil.Fault{Status: http.StatusServiceUnavailable})
 	}
 	fresh, err := h.decider().Run(t.Context(), []*experiment.Experiment{e}, day(7))
 	if !fault.Is(err, fault.Transient) || len(fresh) != 1 {

@@ -79,6 +79,15 @@ func (b *Bucketer) Decide(flag, user string, attributes map[string]any) (Decisio
 	}, nil
 }
 
+// room is the share of users that an experiment can include at most.
+func (b *Bucketer) room(rule string) float64 {
+	e, err := b.config.GetExperimentByKey(rule)
+	if err != nil {
+		return 1 // not in the datafile
+	}
+	return groupShare(b.config, e)
+}
+
 // allowedOrHashed decides one experiment: first its allow list, then the hash. It is the SDK's own composite
 // service without its logger.
 type allowedOrHashed struct {

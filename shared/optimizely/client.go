@@ -1,20 +1,17 @@
 // Package optimizely speaks to Optimizely Feature Experimentation: it moves rollouts through the
 // flags REST API (v1), and reads datafiles and decides users offline through the official Go SDK. A
 // rollout change is one atomic JSON Patch that holds only if the rule still is as it was read, is
-// verified by reading again, and may be repeated after any failure.
+// verified by reading again and by what the datafile then serves, and may be repeated after any failure.
 package optimizely
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
-	"reflect"
 	"strconv"
 	"time"
 
 	"verdict/shared/decide"
-	"verdict/shared/fault"
 	"verdict/shared/feature"
 )
 
@@ -24,6 +21,7 @@ type Config struct {
 	Project     string
 	Environment string
 	Token       string // a personal access token, or a service account's
+	Datafile    string // the environment's; if given, what users are served is checked after each change
 }
 
 // Client is one environment of one Optimizely project. It is safe for concurrent use.
@@ -52,66 +50,32 @@ func (c *Client) Flag(ctx context.Context, key string) (feature.Flag, error) {
 }
 
 // Apply ends an experiment rule and delivers one variant to its audience instead, under the key
-// that DeliveryKey gives. What people did to the rule in the meantime is never overwritten: that is
-// a fault.Conflict.
-//
-// Each round reads, plans and writes. The next round's read verifies the write, and finds out what
-// became of one whose answer was lost.
+// that DeliveryKey gives; or lets the rule include another share of users; or switches the flag.
+// What people did to the rule in the meantime is never overwritten: that is a fault.Conflict.
 func (c *Client) Apply(ctx context.Context, change decide.Change) (decide.Applied, error) {
-	var sent []operation // by the round before
-	var refused error    // the answer to it
-	for attempt := 0; ; attempt++ {
-		r, err := c.read(ctx, change.Flag)
-		if err != nil {
-			return decide.Applied{}, err
-		}
-		patch, err := plan(r, change)
-		if err != nil {
-			return decide.Applied{}, err
-		}
-		if len(patch) == 0 {
-			// A write refused for good that finds its end reached was overtaken by an equal one.
-			mine := sent != nil && (refused == nil || fault.Is(refused, fault.Transient))
-			return applied(r, change, mine, sent)
-		}
-		if sent != nil {
-			if err := reason(change, sent, patch, refused); err != nil {
-				return decide.Applied{}, err
-			}
-			if err := c.pause(ctx, refused, attempt); err != nil {
-				return decide.Applied{}, err
-			}
-		}
-		sent, refused = patch, c.write(ctx, change.Flag, patch)
+	before, err := c.serves(ctx, change)
+	if err != nil {
+		return decide.Applied{}, err
 	}
-}
-
-// reason says why a write that did not bring about its end must not be repeated, if so.
-func reason(change decide.Change, sent, needed []operation, refused error) error {
-	switch {
-	case refused == nil:
-		return fault.New(fault.Conflict, "verify rule %q: the change was accepted and is gone again: see the flag's history, then decide again", change.Rule)
-	case !reflect.DeepEqual(sent, needed):
-		return fault.New(fault.Conflict, "change rule %q: somebody else changed it at the same time: decide again: %w", change.Rule, refused)
-	case fault.Is(refused, fault.Transient):
-		return nil
-	default:
-		return refused
+	done, err := decide.Steps[ruleset, request]{
+		Read: func() (ruleset, error) { return c.read(ctx, change.Flag) },
+		Plan: func(r ruleset) (request, bool, error) {
+			next, err := plan(r, change)
+			return next, next.Method != "", err
+		},
+		Write: func(r request) error { return c.write(ctx, change.Flag, r) },
+		Pause: func(refused error, attempt int) error { return c.pause(ctx, refused, attempt) },
+	}.Settle(fmt.Sprintf("rule %q of flag %q", change.Rule, change.Flag))
+	if err != nil {
+		return decide.Applied{}, err
 	}
-}
-
-func applied(r ruleset, change decide.Change, mine bool, sent []operation) (decide.Applied, error) {
-	done := decide.Applied{
-		Changed:  mine,
-		Revision: strconv.FormatInt(r.Revision, 10),
-		Detail:   "rule " + DeliveryKey(change.Rule) + " already delivers " + change.Variant,
+	applied := decide.Applied{
+		Changed: done.Mine, Revision: strconv.FormatInt(done.State.Revision, 10), Detail: "nothing was left to do: " + describe(change),
 	}
-	if mine {
-		b, err := json.Marshal(sent)
-		if err != nil {
-			return done, fmt.Errorf("write down patch: %w", err)
+	if done.Mine {
+		if applied.Detail, err = done.Sent.text(); err != nil {
+			return applied, err
 		}
-		done.Detail = string(b)
 	}
-	return done, nil
+	return applied, c.verify(ctx, before, done.State, change)
 }

@@ -19,6 +19,7 @@ import (
 	"verdict/shared/decide"
 	"verdict/shared/decide/decidetest"
 	"verdict/shared/embedded/flagapi"
+	"verdict/shared/embedded/spoil"
 	"verdict/shared/fault"
 	"verdict/shared/feature"
 	"verdict/shared/optimizely"
@@ -66,11 +67,12 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	w.sent = append(w.sent, r.Method)
 	w.at = append(w.at, w.clock.Now())
 	do := w.beforeWrite
-	if r.Method == http.MethodPatch {
+	writes := r.Method != http.MethodGet
+	if writes {
 		w.beforeWrite = nil
 	}
 	w.mu.Unlock()
-	if r.Method == http.MethodPatch && do != nil {
+	if writes && do != nil {
 		do()
 	}
 	return http.DefaultTransport.RoundTrip(r)
@@ -130,6 +132,32 @@ func (r *rig) patch(t *testing.T, flag, body string) {
 	_ = r.clock.Wait(t.Context(), calm)
 }
 
+// included reads a rule's traffic past the client.
+func (r *rig) included(t *testing.T, flag, rule string) float64 {
+	t.Helper()
+	_ = r.clock.Wait(t.Context(), 2*time.Second)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet,
+		r.url+flagapi.BasePath+"/projects/"+project+"/flags/"+flag+"/environments/production/ruleset", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+token)
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	var got struct {
+		Rules map[string]struct {
+			Included float64 `json:"percentage_included"`
+		}
+	}
+	if err := json.NewDecoder(answer.Body).Decode(&got); err != nil {
+		t.Fatal(err)
+	}
+	return got.Rules[rule].Included / 10_000
+}
+
 func (r *rig) bucketer(t *testing.T) *optimizely.Bucketer {
 	t.Helper()
 	answer, err := http.Get(r.url + flagapi.DatafilePath("production"))
@@ -160,12 +188,12 @@ func TestFlags(t *testing.T) {
 				t.Helper()
 				r.patch(t, flag, fmt.Sprintf(`[{"op": "replace", "path": "/rules/%s/percentage_included", "value": %d}]`, rule, int(share*10_000)))
 			},
+			Included: func(t *testing.T, flag, rule string) float64 {
+				t.Helper()
+				return r.included(t, flag, rule)
+			},
 			Fail: func(f decidetest.Fault) {
-				method := http.MethodGet
-				if f.Write {
-					method = http.MethodPatch
-				}
-				spoiled := map[decidetest.Kind]flagapi.Fault{
+				spoiled := map[decidetest.Kind]spoil.Fault{
 					decidetest.Busy:  {Status: http.StatusTooManyRequests, Retry: 7 * time.Second},
 					decidetest.Down:  {Status: http.StatusServiceUnavailable},
 					decidetest.Cut:   {},
@@ -173,7 +201,7 @@ func TestFlags(t *testing.T) {
 					decidetest.Lost:  {Applied: true},
 					decidetest.Error: {Applied: true, Status: http.StatusBadGateway},
 				}[f.Kind]
-				spoiled.Method = method
+				spoiled.Write, spoiled.Read = f.Write, !f.Write
 				r.server.Inject(spoiled)
 			},
 			Decide: func(t *testing.T, flag string, users []string) []string {
@@ -302,16 +330,16 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	reader := func(r *rig) *optimizely.Client { return r.as("reader") }
 	for name, c := range map[string]struct {
 		client func(*rig) *optimizely.Client
-		fault  *flagapi.Fault
+		fault  *spoil.Fault
 		class  fault.Class
 		says   string
 	}{
 		"no such token":            {func(r *rig) *optimizely.Client { return r.as("stale") }, nil, fault.Internal, "make a new one"},
 		"token that may only read": {reader, nil, fault.Internal, "Publish permission"},
-		"precondition":             {nil, &flagapi.Fault{Method: http.MethodPatch, Status: http.StatusPreconditionFailed}, fault.Conflict, "decide again"},
-		"conflict":                 {nil, &flagapi.Fault{Method: http.MethodPatch, Status: http.StatusConflict}, fault.Conflict, "decide again"},
-		"bad request":              {nil, &flagapi.Fault{Method: http.MethodPatch, Status: http.StatusBadRequest}, fault.Invalid, "Injected fault"},
-		"long wait":                {nil, &flagapi.Fault{Status: http.StatusTooManyRequests, Retry: time.Hour}, fault.Transient, "try again later"},
+		"precondition":             {nil, &spoil.Fault{Write: true, Status: http.StatusPreconditionFailed}, fault.Conflict, "decide again"},
+		"conflict":                 {nil, &spoil.Fault{Write: true, Status: http.StatusConflict}, fault.Conflict, "decide again"},
+		"bad request":              {nil, &spoil.Fault{Write: true, Status: http.StatusBadRequest}, fault.Invalid, "Injected fault"},
+		"long wait":                {nil, &spoil.Fault{Status: http.StatusTooManyRequests, Retry: time.Hour}, fault.Transient, "try again later"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, checkout())

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/optimizely/go-sdk/v2/pkg/config"
 	"github.com/optimizely/go-sdk/v2/pkg/config/datafileprojectconfig"
 	"github.com/optimizely/go-sdk/v2/pkg/entities"
 
@@ -102,8 +103,8 @@ func ruleOf(e entities.Experiment, kind feature.RuleKind, within float64) featur
 }
 
 // groupShare is the part of the traffic that a mutual exclusion group leaves to an experiment.
-func groupShare(config *datafileprojectconfig.DatafileProjectConfig, e entities.Experiment) float64 {
-	group, err := config.GetGroupByID(e.GroupID)
+func groupShare(project config.ProjectConfig, e entities.Experiment) float64 {
+	group, err := project.GetGroupByID(e.GroupID)
 	if err != nil || group.Policy != "random" {
 		return 1 // in no group, or in one whose experiments may overlap
 	}

@@ -24,6 +24,14 @@ func (d Datafile) Flags(ctx context.Context) ([]feature.Flag, error) {
 	if d.URL == "" {
 		return nil, nil
 	}
+	body, err := d.fetch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return ReadDatafile(body, d.Environment)
+}
+
+func (d Datafile) fetch(ctx context.Context) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, d.URL, nil)
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "fetch datafile: %w", err)
@@ -39,7 +47,7 @@ func (d Datafile) Flags(ctx context.Context) ([]feature.Flag, error) {
 	}
 	switch {
 	case answer.StatusCode == http.StatusOK:
-		return ReadDatafile(body, d.Environment)
+		return body, nil
 	case answer.StatusCode == http.StatusTooManyRequests || answer.StatusCode >= http.StatusInternalServerError:
 		return nil, fault.New(fault.Transient, "fetch datafile: the CDN answered %s", answer.Status)
 	default: // the CDN answers 403 for an SDK key that it does not know

@@ -40,7 +40,7 @@ func (c *Client) read(ctx context.Context, flag string) (ruleset, error) {
 		return ruleset{}, fault.New(fault.Invalid, "read ruleset of flag %q: no Optimizely project is configured", flag)
 	}
 	for attempt := 1; ; attempt++ {
-		b, err := c.do(ctx, http.MethodGet, flag, nil)
+		b, err := c.do(ctx, http.MethodGet, flag, "", nil)
 		if err == nil {
 			var r ruleset
 			if err := json.Unmarshal(b, &r); err != nil {
@@ -57,23 +57,26 @@ func (c *Client) read(ctx context.Context, flag string) (ruleset, error) {
 	}
 }
 
-// write sends a patch once: only Apply knows whether it may be repeated.
-func (c *Client) write(ctx context.Context, flag string, patch []operation) error {
-	b, err := json.Marshal(patch)
-	if err != nil {
-		return fmt.Errorf("write ruleset of flag %q: %w", flag, err)
+// write sends a request once: only Apply knows whether it may be repeated.
+func (c *Client) write(ctx context.Context, flag string, r request) error {
+	var body []byte
+	if r.Patch != nil {
+		var err error
+		if body, err = json.Marshal(r.Patch); err != nil {
+			return fmt.Errorf("write ruleset of flag %q: %w", flag, err)
+		}
 	}
-	_, err = c.do(ctx, http.MethodPatch, flag, b)
+	_, err := c.do(ctx, r.Method, flag, r.Path, body)
 	return err
 }
 
-func (c *Client) do(ctx context.Context, method, flag string, body []byte) ([]byte, error) {
+func (c *Client) do(ctx context.Context, method, flag, part string, body []byte) ([]byte, error) {
 	what := fmt.Sprintf("%s ruleset of flag %q in environment %q of project %q", method, flag, c.config.Environment, c.config.Project)
 	if err := c.wait(ctx, c.pace.reserve(c.now())); err != nil {
 		return nil, fault.New(fault.Transient, "%s: wait for the rate limit: %w", what, err)
 	}
 	where, err := url.JoinPath(c.config.BaseURL, "projects", url.PathEscape(c.config.Project), "flags", url.PathEscape(flag),
-		"environments", url.PathEscape(c.config.Environment), "ruleset")
+		"environments", url.PathEscape(c.config.Environment), "ruleset", part)
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "%s: %w", what, err)
 	}

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,6 +55,25 @@ type newVariation struct {
 	Included int    `json:"percentage_included"`
 }
 
+// request is what plan asks for: a patch of the ruleset, or its switch.
+type request struct {
+	Method string // none: nothing is left to do
+	Path   string // below the ruleset
+	Patch  []operation
+}
+
+// text is what people read of a request.
+func (r request) text() (string, error) {
+	if r.Patch == nil {
+		return r.Method + " ruleset/" + r.Path, nil
+	}
+	b, err := json.Marshal(r.Patch)
+	if err != nil {
+		return "", fmt.Errorf("write down patch: %w", err)
+	}
+	return string(b), nil
+}
+
 // operation is one step of a JSON Patch (RFC 6902).
 type operation struct {
 	Op    string `json:"op"`
@@ -94,9 +115,33 @@ func (r ruleset) flag(key, environment string) feature.Flag {
 	return f
 }
 
-// plan returns the patch that brings about a change, empty if nothing is left to do, or why people
-// have to look first.
-func plan(r ruleset, change decide.Change) ([]operation, error) {
+// plan returns the request that brings about a change, or why people have to look first.
+func plan(r ruleset, change decide.Change) (request, error) {
+	switch change.Action {
+	case decide.Enable, decide.Disable:
+		return turn(r, change.Action == decide.Enable), nil
+	case decide.Ramp, decide.Conclude, decide.Rollback:
+	}
+	patch, err := patchOf(r, change)
+	if err != nil || len(patch) == 0 {
+		return request{}, err
+	}
+	return request{Method: http.MethodPatch, Patch: patch}, nil
+}
+
+// turn switches a flag. It needs no guard: it asks for the same whatever the rules are.
+func turn(r ruleset, on bool) request {
+	switch {
+	case r.Enabled == on:
+		return request{}
+	case on:
+		return request{Method: http.MethodPost, Path: "enabled"}
+	default:
+		return request{Method: http.MethodPost, Path: "disabled"}
+	}
+}
+
+func patchOf(r ruleset, change decide.Change) ([]operation, error) {
 	experiment, ok := r.Rules[change.Rule]
 	if !ok {
 		return nil, fault.New(fault.NotFound, "change rule %q: flag %q has no such rule; an experiment's rule has the experiment's id as its key", change.Rule, change.Flag)
@@ -108,12 +153,16 @@ func plan(r ruleset, change decide.Change) ([]operation, error) {
 	switch {
 	case !ended && !experiment.runs():
 		return nil, fault.New(fault.Conflict, "change rule %q: somebody paused or archived it; run it again, or withdraw the decision", change.Rule)
+	case !ended && change.Action == decide.Ramp:
+		return ramp(r, experiment, change)
 	case !ended:
 		return end(r, experiment, change)
 	case experiment.runs():
 		return nil, fault.New(fault.Conflict, "change rule %q: somebody started it again after it had ended; pause it, or give the new run an id of its own", change.Rule)
 	case !delivery.runs() || !sameAudience(delivery.Audience, experiment.Audience):
 		return nil, fault.New(fault.Conflict, "change rule %q: somebody changed its delivery %q; restore it, or withdraw the decision", change.Rule, DeliveryKey(change.Rule))
+	case change.Action == decide.Ramp:
+		return nil, fault.New(fault.Conflict, "ramp rule %q: it has ended", change.Rule)
 	case delivery.delivers(change.Variant):
 		return nil, nil
 	case change.Action == decide.Rollback:
@@ -122,6 +171,26 @@ func plan(r ruleset, change decide.Change) ([]operation, error) {
 		return nil, fault.New(fault.Conflict, "conclude rule %q on %q: it has ended with %q; roll back first, or withdraw the decision", change.Rule, change.Variant,
 			strings.Join(slices.Sorted(maps.Keys(delivery.Variations)), ", "))
 	}
+}
+
+// ramp lets an experiment include another share of users. More of them moves nobody: a rule gives
+// each variation a stretch of buckets of its own and fills it from its start. Less takes users out,
+// and any change of the variations' own shares, which is never made here, moves the stretches.
+func ramp(r ruleset, experiment rulesetRule, change decide.Change) ([]operation, error) {
+	want := int(math.Round(change.Included * fullRange))
+	switch {
+	case want < 1 || want > fullRange:
+		return nil, fault.New(fault.Invalid, "ramp rule %q: a share of %g cannot be meant: above 0 and not above 1, in steps of 0.0001", change.Rule, change.Included)
+	case experiment.Type != string(feature.Experiment):
+		return nil, fault.New(fault.Invalid, "ramp rule %q: it is a %s, not an experiment", change.Rule, experiment.Type)
+	case experiment.Included == want:
+		return nil, nil
+	case want < experiment.Included && !change.Rebucket:
+		return nil, fault.New(fault.Invalid, "ramp rule %q from %g %% down to %g %%: users would lose their variant; stop the experiment, or say that they may",
+			change.Rule, float64(experiment.Included)/100, float64(want)/100)
+	}
+	return append(guard(r, change.Rule, experiment),
+		operation{"replace", pointer("rules", change.Rule, "percentage_included"), want}), nil
 }
 
 // end switches the experiment off and puts a delivery after the experiments, in one patch, so that
@@ -195,6 +264,17 @@ func guard(r ruleset, key string, rule rulesetRule) []operation {
 
 func note(change decide.Change) string {
 	return fmt.Sprintf("Verdict decision %s: %s %s", change.DecisionID, change.Action, change.Variant)
+}
+
+func describe(change decide.Change) string {
+	switch change.Action {
+	case decide.Enable, decide.Disable:
+		return fmt.Sprintf("flag %s is %sd", change.Flag, change.Action)
+	case decide.Ramp:
+		return fmt.Sprintf("rule %s includes %g %% of users", change.Rule, 100*change.Included)
+	case decide.Conclude, decide.Rollback:
+	}
+	return "rule " + DeliveryKey(change.Rule) + " delivers " + change.Variant
 }
 
 func only(variant string) map[string]newVariation {

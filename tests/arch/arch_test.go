@@ -92,6 +92,7 @@ func TestOnlyItsAdaptersImportAVendor(t *testing.T) {
 		"github.com/aws/jsii-runtime-go": {"verdict/infra"},
 		"github.com/duckdb":              {"verdict/shared/embedded/duck"},
 		"github.com/optimizely/go-sdk":   {"verdict/shared/optimizely"},
+		"github.com/launchdarkly":        {"verdict/shared/launchdarkly"},
 		"github.com/apache/arrow-go":     {"verdict/shared/table"},
 		"gonum.org/v1/gonum":             {"verdict/shared/stats", "verdict/tests/calibrate"},
 	}

@@ -3,8 +3,6 @@
 package job
 
 import (
-	"context"
-	"net/http"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,8 +13,6 @@ import (
 	"verdict/shared/awsio/lease"
 	"verdict/shared/awsio/setting"
 	"verdict/shared/awsio/sns"
-	"verdict/shared/fault"
-	"verdict/shared/optimizely"
 	"verdict/shared/pipeline"
 	"verdict/shared/project"
 )
@@ -77,18 +73,4 @@ func Topic(home *awsio.Home) (*sns.Topic, error) {
 		return nil, err
 	}
 	return sns.New(home.Config, arn), nil
-}
-
-// Optimizely is the client that moves flags.
-func Optimizely(ctx context.Context, home *awsio.Home) (*optimizely.Client, error) {
-	v, err := home.Settings(setting.OptimizelyURL, setting.OptimizelyProject, setting.OptimizelyStage)
-	if err != nil {
-		return nil, err
-	}
-	token, err := home.Secret(ctx, setting.OptimizelyToken)
-	if err != nil && !fault.Is(err, fault.NotFound) { // nobody moves flags yet
-		return nil, err
-	}
-	config := optimizely.Config{BaseURL: v[0], Project: v[1], Environment: v[2], Token: token}
-	return optimizely.New(config, &http.Client{Timeout: 10 * time.Second}, home.Now, awsio.Wait), nil
 }

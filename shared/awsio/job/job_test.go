@@ -35,7 +35,8 @@ func TestAMissingVariableIsNamed(t *testing.T) {
 		"pipeline":      {setting.GlueDatabase, func(h *awsio.Home) error { _, err := job.Pipeline(h); return err }},
 		"leases":        {setting.StateTable, func(h *awsio.Home) error { _, err := job.Lease(h); return err }},
 		"topic":         {setting.DecisionTopic, func(h *awsio.Home) error { _, err := job.Topic(h); return err }},
-		"flag platform": {setting.OptimizelyProject, func(h *awsio.Home) error { _, err := job.Optimizely(t.Context(), h); return err }},
+		"flag platform": {setting.FlagPlatform, func(h *awsio.Home) error { _, err := job.Flags(t.Context(), h); return err }},
+		"flag reader":   {setting.FlagPlatform, func(h *awsio.Home) error { _, err := job.ReadFlags(t.Context(), h, nil); return err }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := c.build(open(t, c.missing)); !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), c.missing) {

@@ -4,23 +4,30 @@ package setting
 
 // The variables. A Lambda gets those it uses and no other.
 const (
-	Environment       = "VERDICT_ENV"             // dev, staging or prod
-	LakeBucket        = "LAKE_BUCKET"             // name of the S3 bucket
-	GoodStream        = "GOOD_STREAM"             // Firehose stream of events that keep their contract
-	QuarantineStream  = "QUARANTINE_STREAM"       // Firehose stream of the others
-	GlueDatabase      = "GLUE_DATABASE"           // database of all tables
-	AthenaWorkgroup   = "ATHENA_WORKGROUP"        // workgroup whose limits apply
-	StateTable        = "STATE_TABLE"             // DynamoDB table of leases
-	DecisionTopic     = "DECISION_TOPIC_ARN"      // SNS topic that people and the notifier subscribe to
-	WriteKeys         = "WRITE_KEYS_SECRET"       // secret: JSON object, write key -> namespace
-	Origins           = "ALLOWED_ORIGINS"         // sites that may send events, separated by spaces; empty: all
-	CookieDomain      = "COOKIE_DOMAIN"           // site of the network user id's cookie; empty: no cookie
-	Listen            = "COLLECTOR_LISTEN"        // address to serve HTTP on, in a container; unset in a Lambda
-	OptimizelyToken   = "OPTIMIZELY_SECRET"       // secret: the API token, plain text
-	OptimizelyProject = "OPTIMIZELY_PROJECT"      // project id
-	OptimizelyStage   = "OPTIMIZELY_ENVIRONMENT"  // environment key on the flag platform
-	OptimizelyURL     = "OPTIMIZELY_BASE_URL"     // of the REST API
-	Datafile          = "OPTIMIZELY_DATAFILE_URL" // of the environment's datafile
-	SlackWebhook      = "SLACK_SECRET"            // secret: the webhook's address, plain text
-	Dashboard         = "DASHBOARD_URL"           // for links in messages; may be empty
+	Environment      = "VERDICT_ENV"        // dev, staging or prod
+	LakeBucket       = "LAKE_BUCKET"        // name of the S3 bucket
+	GoodStream       = "GOOD_STREAM"        // Firehose stream of events that keep their contract
+	QuarantineStream = "QUARANTINE_STREAM"  // Firehose stream of the others
+	GlueDatabase     = "GLUE_DATABASE"      // database of all tables
+	AthenaWorkgroup  = "ATHENA_WORKGROUP"   // workgroup whose limits apply
+	StateTable       = "STATE_TABLE"        // DynamoDB table of leases
+	DecisionTopic    = "DECISION_TOPIC_ARN" // SNS topic that people and the notifier subscribe to
+	WriteKeys        = "WRITE_KEYS_SECRET"  // secret: JSON object, write key -> namespace
+	Origins          = "ALLOWED_ORIGINS"    // sites that may send events, separated by spaces; empty: all
+	CookieDomain     = "COOKIE_DOMAIN"      // site of the network user id's cookie; empty: no cookie
+	Listen           = "COLLECTOR_LISTEN"   // address to serve HTTP on, in a container; unset in a Lambda
+	FlagPlatform     = "FLAG_PLATFORM"      // Optimizely or LaunchDarkly, below
+	FlagToken        = "FLAG_SECRET"        // secret: the platform's API token, plain text
+	FlagProject      = "FLAG_PROJECT"       // project id or key
+	FlagStage        = "FLAG_ENVIRONMENT"   // environment key on the platform
+	FlagURL          = "FLAG_BASE_URL"      // of the REST API
+	Datafile         = "FLAG_DATAFILE_URL"  // of the environment's datafile, with Optimizely
+	SlackWebhook     = "SLACK_SECRET"       // secret: the webhook's address, plain text
+	Dashboard        = "DASHBOARD_URL"      // for links in messages; may be empty
+)
+
+// The flag platforms.
+const (
+	Optimizely   = "optimizely"
+	LaunchDarkly = "launchdarkly"
 )

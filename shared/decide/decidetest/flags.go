@@ -19,6 +19,7 @@ type Platform struct {
 	Flags       decide.Flags
 	BeforeWrite func(do func())                                          // do happens right before the next write arrives
 	SetIncluded func(t *testing.T, flag, rule string, share float64)     // somebody else changes a rule
+	Included    func(t *testing.T, flag, rule string) float64            // what the rule says, in force or not
 	Fail        func(fault Fault)                                        // spoils one read or write
 	Decide      func(t *testing.T, flag string, users []string) []string // the variants that the platform's own SDK gives
 	Changes     func() int64                                             // how many changes have been carried out
@@ -47,6 +48,7 @@ const (
 	flagKey = "checkout"
 	ruleKey = "one_page_checkout"
 	users   = 10_000
+	few     = 500 // users, where a fault is looked at and not a share
 )
 
 func seed() feature.Flag {
@@ -68,6 +70,8 @@ func change(action decide.Action, variant string) decide.Change {
 func FlagsSuite(t *testing.T, newPlatform func(*testing.T, feature.Flag) Platform) {
 	t.Helper()
 	conclude, rollback := change(decide.Conclude, "short"), change(decide.Rollback, "control")
+	ramp, disable := change(decide.Ramp, ""), change(decide.Disable, "")
+	ramp.Included = 1
 	fresh := func(t *testing.T) Platform {
 		t.Helper()
 		return newPlatform(t, seed())
@@ -105,6 +109,11 @@ func FlagsSuite(t *testing.T, newPlatform func(*testing.T, feature.Flag) Platfor
 				t.Errorf("first = %+v, want a change with revision and detail", first)
 			}
 			delivered(t, p, c.Variant)
+			for i, got := range p.Decide(t, flagKey, people()) {
+				if got != c.Variant {
+					t.Fatalf("user %d gets %q, want %q", i, got, c.Variant)
+				}
+			}
 			again := mustApply(t, p, c)
 			if again.Changed || again.Revision != first.Revision {
 				t.Errorf("again = %+v, want no change since revision %s", again, first.Revision)
@@ -142,15 +151,7 @@ func FlagsSuite(t *testing.T, newPlatform func(*testing.T, feature.Flag) Platfor
 	t.Run("never overwrites somebody else's change", func(t *testing.T) {
 		p := fresh(t)
 		p.BeforeWrite(func() { p.SetIncluded(t, flagKey, ruleKey, 0.1) })
-		refused(t, p, conclude, fault.Conflict)
-		changes(t, p, 1) // theirs
-		f, err := p.Flags.Flag(t.Context(), flagKey)
-		if err != nil || len(f.Rules) != 1 || f.Rules[0].Included != 0.1 {
-			t.Errorf("flag = %+v, %v, want the other's change alone", f, err)
-		}
-		// Decided again, on the new state, it goes through.
-		mustApply(t, p, conclude)
-		delivered(t, p, conclude.Variant)
+		overtaken(t, p, conclude)
 	})
 	t.Run("never overwrites it in a second try either", func(t *testing.T) {
 		p := fresh(t)
@@ -158,8 +159,12 @@ func FlagsSuite(t *testing.T, newPlatform func(*testing.T, feature.Flag) Platfor
 			p.SetIncluded(t, flagKey, ruleKey, 0.1)
 			p.Fail(Fault{true, Busy})
 		})
-		refused(t, p, conclude, fault.Conflict)
-		changes(t, p, 1) // theirs
+		overtaken(t, p, conclude)
+	})
+	t.Run("says so when a ramp crosses somebody else's change", func(t *testing.T) {
+		p := fresh(t)
+		p.BeforeWrite(func() { p.SetIncluded(t, flagKey, ruleKey, 0.9) })
+		refused(t, p, ramp, fault.Conflict)
 	})
 	t.Run("two of the same change at once are one", func(t *testing.T) {
 		p := fresh(t)
@@ -170,24 +175,74 @@ func FlagsSuite(t *testing.T, newPlatform func(*testing.T, feature.Flag) Platfor
 		delivered(t, p, conclude.Variant)
 		changes(t, p, 1)
 	})
-	t.Run("leaves users where they are when traffic rises", func(t *testing.T) {
+	t.Run("ramps up, once, and leaves users where they are", func(t *testing.T) {
 		p := fresh(t)
 		before := p.Decide(t, flagKey, people())
-		p.SetIncluded(t, flagKey, ruleKey, 1)
-		after := p.Decide(t, flagKey, people())
+		first := mustApply(t, p, ramp)
+		if !first.Changed || first.Detail == "" {
+			t.Errorf("first = %+v, want a change with detail", first)
+		}
 		joined := 0
-		for i, was := range before {
-			switch {
-			case after[i] == was:
+		for i, now := range p.Decide(t, flagKey, people()) {
+			switch was := before[i]; {
+			case now == was:
 			case isVariant(was):
-				t.Fatalf("user %d moved from %s to %s", i, was, after[i])
+				t.Fatalf("user %d moved from %s to %s", i, was, now)
 			default:
 				joined++
 			}
 		}
 		within(t, "new users", joined, 1-seed().Rules[0].Included)
+		if again := mustApply(t, p, ramp); again.Changed {
+			t.Errorf("again = %+v, want no change", again)
+		}
+		changes(t, p, 1)
 	})
-	faults(t, fresh, conclude)
+	t.Run("takes users out only when told", func(t *testing.T) {
+		p := fresh(t)
+		down := ramp
+		down.Included = 0.4
+		refused(t, p, down, fault.Invalid)
+		down.Included = 0
+		refused(t, p, down, fault.Invalid)
+		down.Included = 1.1
+		refused(t, p, down, fault.Invalid)
+		changes(t, p, 0)
+		down.Included, down.Rebucket = 0.4, true
+		mustApply(t, p, down)
+		if got := p.Included(t, flagKey, ruleKey); math.Abs(got-0.4) > 1e-4 {
+			t.Errorf("the rule includes %g, want 0.4", got)
+		}
+		changes(t, p, 1)
+	})
+	t.Run("ramps no experiment that has ended", func(t *testing.T) {
+		p := fresh(t)
+		mustApply(t, p, conclude)
+		refused(t, p, ramp, fault.Conflict)
+		delivered(t, p, conclude.Variant)
+	})
+	t.Run("switches the flag off and on", func(t *testing.T) {
+		p := fresh(t)
+		before := p.Decide(t, flagKey, people())
+		enable := change(decide.Enable, "")
+		if got := mustApply(t, p, enable); got.Changed {
+			t.Error("it switched on what was on")
+		}
+		if got := mustApply(t, p, disable); !got.Changed || got.Detail == "" {
+			t.Errorf("off = %+v, want a change with detail", got)
+		}
+		arrived(t, p, disable)
+		refused(t, p, conclude, fault.Conflict)
+		refused(t, p, ramp, fault.Conflict)
+		mustApply(t, p, enable)
+		if diff := cmp.Diff(before, p.Decide(t, flagKey, people())); diff != "" {
+			t.Error("users do not get what they got before")
+		}
+		changes(t, p, 2)
+	})
+	for _, c := range []decide.Change{conclude, rollback, ramp, disable} {
+		faults(t, fresh, c)
+	}
 }
 
 // faults spoils each request in turn, in each way, and once more often than anybody retries.
@@ -210,19 +265,19 @@ func faults(t *testing.T, fresh func(*testing.T) Platform, c decide.Change) {
 		if f.Write {
 			what = "write"
 		}
-		t.Run(fmt.Sprintf("survives a %s that is %s", what, f.Kind), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s survives a %s that is %s", c.Action, what, f.Kind), func(t *testing.T) {
 			p := fresh(t)
 			p.Fail(f)
 			if got := mustApply(t, p, c); !got.Changed {
 				t.Error("it says that it changed nothing")
 			}
-			delivered(t, p, c.Variant)
+			arrived(t, p, c)
 			changes(t, p, 1)
 		})
 		if f.Kind == Hang {
 			continue // to a client the same as being cut off, only slow
 		}
-		t.Run(fmt.Sprintf("is whole after a verifying read and a %s that are %s", what, f.Kind), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s is whole after a verifying read and a %s that are %s", c.Action, what, f.Kind), func(t *testing.T) {
 			p := fresh(t)
 			p.BeforeWrite(func() {
 				for range more {
@@ -232,7 +287,7 @@ func faults(t *testing.T, fresh func(*testing.T) Platform, c decide.Change) {
 			p.Fail(f)
 			whole(t, p, c)
 		})
-		t.Run(fmt.Sprintf("is whole although a %s stays %s", what, f.Kind), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s is whole although a %s stays %s", c.Action, what, f.Kind), func(t *testing.T) {
 			p := fresh(t)
 			for range more {
 				p.Fail(f)
@@ -256,7 +311,7 @@ func whole(t *testing.T, p Platform, c decide.Change) {
 			t.Fatalf("%d changes were carried out, want one", n)
 		}
 		if err == nil {
-			delivered(t, p, c.Variant)
+			arrived(t, p, c)
 			changes(t, p, 1)
 			return
 		}
@@ -265,6 +320,56 @@ func whole(t *testing.T, p Platform, c decide.Change) {
 		}
 	}
 	t.Fatalf("not done after %d tries", patience)
+}
+
+// overtaken applies a change while somebody else lets the rule include a tenth. Theirs must stand
+// afterwards: where the platform can make a write depend on what was read, the change is refused;
+// where it cannot, the change leaves theirs alone.
+func overtaken(t *testing.T, p Platform, c decide.Change) {
+	t.Helper()
+	_, err := p.Flags.Apply(t.Context(), c)
+	switch {
+	case err == nil:
+		changes(t, p, 2)
+		delivered(t, p, c.Variant)
+	case fault.Is(err, fault.Conflict):
+		changes(t, p, 1)
+	default:
+		t.Errorf("error = %v, want a conflict or none", err)
+	}
+	if got := p.Included(t, flagKey, ruleKey); math.Abs(got-0.1) > 1e-4 {
+		t.Errorf("the rule includes %g, want the other's 0.1", got)
+	}
+	// Decided again, on the new state, it goes through.
+	mustApply(t, p, c)
+	delivered(t, p, c.Variant)
+}
+
+// arrived checks that a change is in force for users.
+func arrived(t *testing.T, p Platform, c decide.Change) {
+	t.Helper()
+	switch c.Action {
+	case decide.Conclude, decide.Rollback:
+		delivered(t, p, c.Variant)
+	case decide.Ramp:
+		in := 0
+		for _, v := range p.Decide(t, flagKey, people()) {
+			if isVariant(v) {
+				in++
+			}
+		}
+		within(t, "users in the experiment", in, c.Included)
+	case decide.Enable, decide.Disable:
+		f, err := p.Flags.Flag(t.Context(), flagKey)
+		if err != nil || f.Enabled != (c.Action == decide.Enable) {
+			t.Errorf("flag = %+v, %v, want it %sd", f, err, c.Action)
+		}
+		for i, v := range p.Decide(t, flagKey, people()[:few]) {
+			if isVariant(v) != (c.Action == decide.Enable) {
+				t.Fatalf("user %d gets %q of a flag that is %sd", i, v, c.Action)
+			}
+		}
+	}
 }
 
 func mustApply(t *testing.T, p Platform, c decide.Change) decide.Applied {
@@ -302,7 +407,7 @@ func delivered(t *testing.T, p Platform, variant string) {
 	if diff := cmp.Diff(want, f.Rules, cmpopts.IgnoreFields(feature.Rule{}, "Key")); diff != "" {
 		t.Errorf("rules (-want +got):\n%s", diff)
 	}
-	for i, got := range p.Decide(t, flagKey, people()) {
+	for i, got := range p.Decide(t, flagKey, people()[:few]) {
 		if got != variant {
 			t.Fatalf("user %d gets %q, want %q", i, got, variant)
 		}

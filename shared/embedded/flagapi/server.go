@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"verdict/shared/embedded/spoil"
 	"verdict/shared/feature"
 )
 
@@ -32,10 +33,11 @@ type Server struct {
 	now    func() time.Time
 	mux    *http.ServeMux
 
+	spoil.Faults // Inject spoils requests
+
 	mu     sync.Mutex
 	state  state
 	limits map[string]*limit // by token
-	faults []Fault
 }
 
 // New returns a stand-in that holds the flags. What the state file remembers of a flag is kept.
@@ -124,10 +126,15 @@ func (s *Server) api(endpoint func(*flag, http.Header, []byte) answer) http.Hand
 			return
 		}
 		s.mu.Lock()
-		fault := s.takeFault(r.Method)
-		if fault.stops() {
+		fault := s.Take(r.Method)
+		injected := func(status int, retry time.Duration) {
+			a := refuse(status, "Injected fault")
+			a.retry = retry
+			a.write(w)
+		}
+		if fault.Stops() {
 			s.mu.Unlock()
-			fault.answer(w, r)
+			fault.Answer(r, injected)
 			return
 		}
 		f, a := s.admit(r)
@@ -136,7 +143,7 @@ func (s *Server) api(endpoint func(*flag, http.Header, []byte) answer) http.Hand
 		}
 		s.mu.Unlock()
 		if fault != nil { // the work is done, its answer gets lost
-			fault.answer(w, r)
+			fault.Answer(r, injected)
 			return
 		}
 		a.write(w)

@@ -1,0 +1,103 @@
+package job
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"verdict/shared/awsio"
+	"verdict/shared/awsio/setting"
+	"verdict/shared/decide"
+	"verdict/shared/experiment"
+	"verdict/shared/fault"
+	"verdict/shared/feature"
+	"verdict/shared/launchdarkly"
+	"verdict/shared/optimizely"
+)
+
+// flagTimeout bounds one request of a flag platform.
+const flagTimeout = 10 * time.Second
+
+// Flags is the client that moves flags on the platform that is configured.
+func Flags(ctx context.Context, home *awsio.Home) (decide.Flags, error) {
+	platform, err := home.Setting(setting.FlagPlatform)
+	if err != nil {
+		return nil, err
+	}
+	switch platform {
+	case setting.Optimizely:
+		return newOptimizely(ctx, home)
+	case setting.LaunchDarkly:
+		return newLaunchDarkly(ctx, home)
+	default:
+		return nil, unknownPlatform(platform)
+	}
+}
+
+// ReadFlags is what says which flags are on: Optimizely's datafile, or LaunchDarkly's word on each
+// flag of an experiment.
+func ReadFlags(ctx context.Context, home *awsio.Home, experiments []*experiment.Experiment) (func(context.Context) ([]feature.Flag, error), error) {
+	platform, err := home.Setting(setting.FlagPlatform)
+	if err != nil {
+		return nil, err
+	}
+	switch platform {
+	case setting.Optimizely:
+		address, err := home.Setting(setting.Datafile)
+		if err != nil {
+			return nil, err
+		}
+		return optimizely.Datafile{URL: address, Client: &http.Client{Timeout: flagTimeout}}.Flags, nil
+	case setting.LaunchDarkly:
+		client, err := newLaunchDarkly(ctx, home)
+		if err != nil {
+			return nil, err
+		}
+		var keys []string
+		for _, e := range experiments {
+			keys = append(keys, e.Flag)
+		}
+		return func(ctx context.Context) ([]feature.Flag, error) { return client.Flags(ctx, keys) }, nil
+	default:
+		return nil, unknownPlatform(platform)
+	}
+}
+
+func unknownPlatform(name string) error {
+	return fault.New(fault.Invalid, "%s is %q: want %s or %s", setting.FlagPlatform, name, setting.Optimizely, setting.LaunchDarkly)
+}
+
+func newOptimizely(ctx context.Context, home *awsio.Home) (*optimizely.Client, error) {
+	v, token, err := access(ctx, home)
+	if err != nil {
+		return nil, err
+	}
+	datafile, err := home.Setting(setting.Datafile)
+	if err != nil {
+		return nil, err
+	}
+	config := optimizely.Config{BaseURL: v[0], Project: v[1], Environment: v[2], Token: token, Datafile: datafile}
+	return optimizely.New(config, &http.Client{Timeout: flagTimeout}, home.Now, awsio.Wait), nil
+}
+
+func newLaunchDarkly(ctx context.Context, home *awsio.Home) (*launchdarkly.Client, error) {
+	v, token, err := access(ctx, home)
+	if err != nil {
+		return nil, err
+	}
+	config := launchdarkly.Config{BaseURL: v[0], Project: v[1], Environment: v[2], Token: token}
+	return launchdarkly.New(config, &http.Client{Timeout: flagTimeout}, home.Now, awsio.Wait), nil
+}
+
+// access is the platform's address, project, environment and token.
+func access(ctx context.Context, home *awsio.Home) (where []string, token string, err error) {
+	where, err = home.Settings(setting.FlagURL, setting.FlagProject, setting.FlagStage)
+	if err != nil {
+		return nil, "", err
+	}
+	token, err = home.Secret(ctx, setting.FlagToken)
+	if err != nil && !fault.Is(err, fault.NotFound) { // nobody moves flags yet
+		return nil, "", err
+	}
+	return where, token, nil
+}
