@@ -6,7 +6,7 @@ SHELL := /bin/bash
 GO        ?= go
 SERVE     ?= 1
 LINT      := v2.12.2
-FUNCTIONS := collector replay elt identity evaluator decider notifier dashboard
+FUNCTIONS := collector replay elt identity evaluator decider notifier dashboard monitor canary
 WEB       := events/web
 
 # To inline Arrow's kernels and go-json takes a third of a first build, and neither is ever hot here.

@@ -15,6 +15,9 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+
+	"verdict/shared/lambdaio/emf"
+	"verdict/shared/monitor"
 )
 
 const (
@@ -101,6 +104,24 @@ func (a alarms) onErrors(all ...awslambda.IFunction) {
 		name := *fn.Node().Scope().Node().Id()
 		a.when(name+"Errors", fmt.Sprintf("The function %s failed. What it did not do, its next run does; see its log.", name),
 			fn.MetricErrors(every(period, "Sum")), 1, 1)
+	}
+}
+
+// onReadings watches what the monitor has read. The limits are those of shared/monitor, which has their reasons.
+func (a alarms) onReadings() {
+	for _, r := range monitor.Limits() {
+		metric := awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
+			Namespace: jsii.String(emf.Space), MetricName: jsii.String(r.Name), Period: seconds(time.Hour), Statistic: jsii.String("Maximum"),
+		})
+		alarm := awscloudwatch.NewAlarm(a.scope, jsii.String("Reading-"+r.Name), &awscloudwatch.AlarmProps{
+			AlarmDescription:   jsii.String(r.Says + " See the log of the function monitor, and docs/monitoring.md#" + r.Name + "."),
+			Metric:             metric,
+			Threshold:          jsii.Number(r.Limit),
+			EvaluationPeriods:  jsii.Number(1),
+			ComparisonOperator: awscloudwatch.ComparisonOperator_GREATER_THAN_THRESHOLD,
+			TreatMissingData:   awscloudwatch.TreatMissingData_NOT_BREACHING,
+		})
+		alarm.AddAlarmAction(awscloudwatchactions.NewSnsAction(a.topic))
 	}
 }
 

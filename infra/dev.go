@@ -28,6 +28,7 @@ func dev() Environment {
 			Resolve:  "cron(5/15 * * * ? *)",
 			Evaluate: "cron(8/15 * * * ? *)",
 			Decide:   "cron(12/15 * * * ? *)",
+			Monitor:  "cron(14/15 * * * ? *)",
 		},
 		Flags: Flags{Platform: setting.Optimizely, BaseURL: "https://api.optimizely.com/flags/v1"},
 	}

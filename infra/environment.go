@@ -52,7 +52,7 @@ type Domain struct {
 
 // Schedule says when each job runs, as EventBridge Scheduler writes it, in UTC.
 type Schedule struct {
-	Replay, Model, Resolve, Evaluate, Decide string
+	Replay, Model, Resolve, Evaluate, Decide, Monitor string
 }
 
 // Flags is where flags are read and moved.
@@ -102,7 +102,7 @@ func (e Environment) check() error {
 	must(e.RawDays >= 0, "RawDays must not be negative")
 	must(e.LogDays != "", "LogDays must be set")
 	must(e.ScanGiB >= 1, "ScanGiB must be at least 1")
-	for _, s := range []string{e.Schedule.Replay, e.Schedule.Model, e.Schedule.Resolve, e.Schedule.Evaluate, e.Schedule.Decide} {
+	for _, s := range []string{e.Schedule.Replay, e.Schedule.Model, e.Schedule.Resolve, e.Schedule.Evaluate, e.Schedule.Decide, e.Schedule.Monitor} {
 		must(matches(`rate\(.+\)|cron\(.+\)`, s), "Schedule %q must be rate(...) or cron(...)", s)
 	}
 	must(address(e.AlarmEmail), "AlarmEmail %q is no address", e.AlarmEmail)

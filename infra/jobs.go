@@ -23,6 +23,11 @@ const jobTimeout = 15 * time.Minute
 // that was reached and fails is retried by Lambda, twice.
 const schedulerRetries = 3
 
+const (
+	leastMemory   = 128 // MB, Lambda's least: it sends one request
+	canaryTimeout = 45 * time.Second
+)
+
 // newJobs makes the functions that turn events into decisions, one step of the way each.
 func newJobs(scope constructs.Construct, f functions, d data, decided awssns.Topic, failed awssqs.IQueue, dashboard *string) []awslambda.IFunction {
 	at := f.environment.Schedule
@@ -57,8 +62,12 @@ func newJobs(scope constructs.Construct, f functions, d data, decided awssns.Top
 		d.secrets.reading(d.secrets.flags),
 	}
 
+	monitor := job{name: "monitor", schedule: at.Monitor, description: "Takes the pipeline's pulse: freshness, the ledger, drift"}
+	monitor.reads, monitor.writes = []string{raw, quarantine, warehouse}, []string{warehouse}
+	monitor.allows = []awsiam.PolicyStatement{allow([]string{"cloudwatch:GetMetricData"}, jsii.String("*"))} // it has no resources (Service Authorization Reference)
+
 	var out []awslambda.IFunction
-	for _, j := range []job{replay, elt, identity, evaluator, decider} {
+	for _, j := range []job{replay, elt, identity, evaluator, decider, monitor} {
 		out = append(out, j.add(group(scope, j.name), f, d, failed))
 	}
 	return out
@@ -116,6 +125,27 @@ func (j job) add(scope constructs.Construct, f functions, d data, failed awssqs.
 			DeadLetterQueue: failed,
 			RetryAttempts:   jsii.Number(schedulerRetries),
 			MaxEventAge:     seconds(time.Hour),
+		}),
+	})
+	return fn
+}
+
+// newCanary makes the function that sends an event a minute to the collector.
+func newCanary(scope constructs.Construct, f functions, d data, c collector) awslambda.IFunction {
+	scope = group(scope, "canary")
+	fn := f.add(scope, function{
+		name:        "canary",
+		description: "Sends an event a minute through the collector",
+		memory:      leastMemory,
+		timeout:     canaryTimeout,
+		settings:    map[string]*string{setting.CollectorURL: c.api.ApiEndpoint(), setting.WriteKeys: d.secrets.writeKeys.Ref()},
+		allows:      []awsiam.PolicyStatement{d.secrets.reading(d.secrets.writeKeys)},
+	})
+	awsscheduler.NewSchedule(scope, jsii.String("Schedule"), &awsscheduler.ScheduleProps{
+		Description: jsii.String("One event a minute"),
+		Schedule:    awsscheduler.ScheduleExpression_Rate(seconds(time.Minute)),
+		Target: awsschedulertargets.NewLambdaInvoke(fn, &awsschedulertargets.ScheduleTargetBaseProps{
+			RetryAttempts: jsii.Number(0), // the next one comes in a minute
 		}),
 	})
 	return fn

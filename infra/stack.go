@@ -71,7 +71,8 @@ func newApp(stage awscdk.Stage, e Environment, d data, build string) {
 	alarms.onCollector(c)
 	alarms.onStreams(d.streams, e.Buffer)
 	alarms.onFailed(failed)
-	alarms.onErrors(append(jobs, c.function, n.notifier, board.function)...)
+	alarms.onErrors(append(jobs, c.function, n.notifier, board.function, newCanary(stack, f, d, c))...)
+	alarms.onReadings()
 }
 
 // newStack gives stacks names that say whose they are in an account: verdict-dev-data.

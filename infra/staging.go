@@ -35,5 +35,6 @@ func hourly() Schedule {
 		Resolve:  "cron(15 * * * ? *)",
 		Evaluate: "cron(30 * * * ? *)",
 		Decide:   "cron(45 * * * ? *)",
+		Monitor:  "cron(50 * * * ? *)",
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"verdict/shared/ledger"
 	"verdict/shared/measure"
 	"verdict/shared/model"
+	"verdict/shared/monitor"
 	"verdict/shared/notify"
 	"verdict/shared/project"
 )
@@ -87,6 +88,19 @@ func (p *Pipeline) Balance(ctx context.Context, collected ledger.Collected, from
 		return nil, err
 	}
 	return (&ledger.Ledger{Engine: p.Engine, Catalog: p.Catalog, Collected: collected}).Balance(ctx, from, to)
+}
+
+// Monitor brings the ledger and the profiles up to date and takes the pipeline's pulse of the week before asOf.
+func (p *Pipeline) Monitor(ctx context.Context, collected ledger.Collected, asOf time.Time) ([]monitor.Reading, error) {
+	if _, err := p.builder().Build(ctx, "profile_property"); err != nil {
+		return nil, err
+	}
+	const week = 7
+	entries, err := p.Balance(ctx, collected, asOf.AddDate(0, 0, -week), asOf)
+	if err != nil {
+		return nil, err
+	}
+	return (&monitor.Monitor{Engine: p.Engine, Catalog: p.Catalog, Now: p.Now}).Read(ctx, asOf, entries)
 }
 
 func (p *Pipeline) builder() *model.Builder {

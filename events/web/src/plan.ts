@@ -70,6 +70,11 @@ export interface PlanEvents {
     /** Number of rounds. */
     value: number
   }
+  /** The canary, sent every minute by a scheduled function, so that silence can be told from a broken pipeline. */
+  pipeline_probed: {
+    /** What sent it. */
+    sender: string
+  }
   /** A unit saw its variant of an experiment. */
   experiment_exposed: {
     experiment_id: string

@@ -13,12 +13,13 @@ import (
 	"time"
 
 	"verdict/shared/collect"
+	"verdict/shared/monitor"
 )
 
 // Space is the namespace of all metrics in CloudWatch.
 const Space = "Verdict"
 
-// Collector writes the measurements of a collector.
+// Collector writes the measurements of a collector, and the readings of a monitor.
 type Collector struct {
 	W   io.Writer
 	Now func() time.Time
@@ -51,6 +52,23 @@ func (c *Collector) Measure(ctx context.Context, m collect.Measurement) {
 	for _, cause := range slices.Sorted(maps.Keys(m.Dropped)) {
 		c.line(ctx, map[string]any{"namespace": m.Namespace, "cause": cause}, map[string]any{"ClientDropped": m.Dropped[cause]})
 	}
+}
+
+// Readings writes what a monitor has read: of each metric the highest, which is what an alarm is for, and a line of
+// the log for each reading above its limit.
+func (c *Collector) Readings(ctx context.Context, readings []monitor.Reading) {
+	highest := map[string]float64{}
+	for _, r := range readings {
+		highest[r.Name] = max(highest[r.Name], min(r.Value, 1e12)) // CloudWatch takes no infinity
+		if r.High() {
+			c.Log.WarnContext(ctx, "a reading is above its limit", slog.Any("reading", r.Name), slog.String("of", r.Of), slog.String("says", r.Says))
+		}
+	}
+	metrics := map[string]any{}
+	for name, value := range highest {
+		metrics[name] = value
+	}
+	c.line(ctx, map[string]any{}, metrics)
 }
 
 func (c *Collector) line(ctx context.Context, dimensions, metrics map[string]any) {

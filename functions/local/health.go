@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"text/tabwriter"
+	"time"
+)
+
+// health is `verdict health`.
+func (p program) health(ctx context.Context, flags *flag.FlagSet, args []string) error {
+	lakeDir := flags.String("lake", ".verdict/lake", "folder of the lake")
+	projectDir := flags.String("project", "", "folder with events/ and athena-sql/ (default: built in)")
+	asOfText := flags.String("as-of", "", "look at the day before this one, UTC, and its week (default: today)")
+	all := flags.Bool("all", false, "show the drift of every property, not only what is above its limit")
+	asJSON := flags.Bool("json", false, "print the readings as JSON")
+	if err := parse(flags, args, 0); err != nil {
+		return err
+	}
+	asOf := p.now().UTC().Truncate(24 * time.Hour)
+	if *asOfText != "" {
+		t, err := time.Parse(time.DateOnly, *asOfText)
+		if err != nil {
+			return fmt.Errorf("--as-of wants a date like 2026-01-26, not %q", *asOfText)
+		}
+		asOf = t
+	}
+	d, err := load(*projectDir)
+	if err != nil {
+		return err
+	}
+	h, err := open(ctx, *lakeDir, d, p.now, p.log)
+	if err != nil {
+		return err
+	}
+	defer h.close() //nolint:errcheck // everything is written by now
+	readings, err := h.pipeline().Monitor(ctx, h.counter, asOf)
+	if err != nil {
+		return err
+	}
+	if *asJSON {
+		encoder := json.NewEncoder(p.out)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(readings)
+	}
+	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "\tREADING\tOF\tVALUE\tLIMIT\tMEANS")
+	calm := 0
+	for _, r := range readings {
+		mark := "ok"
+		if r.High() {
+			mark = "HIGH"
+		} else if drift := map[string]bool{"psi": true, "null_shift": true, "version_shift": true}; drift[r.Name] && !*all {
+			calm++
+			continue
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%.4g\t%.4g\t%s\n", mark, r.Name, r.Of, r.Value, r.Limit, r.Says)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if calm > 0 {
+		fmt.Fprintf(p.out, "%d comparisons with the week before are calm (--all shows them).\n", calm)
+	}
+	return nil
+}
