@@ -20,6 +20,7 @@ import (
 	"verdict/shared/awsio/setting"
 	"verdict/shared/lambdaio"
 	"verdict/shared/model"
+	"verdict/shared/monitor"
 )
 
 func TestMain(m *testing.M) {
@@ -472,8 +473,8 @@ func TestNobodySeesTheDashboardUnsigned(t *testing.T) {
 
 func TestEveryAlarmReachesTheTopic(t *testing.T) {
 	alarms := all(t).of("AWS::CloudWatch::Alarm")
-	// 5xx, two of each stream, the queue, and errors of each function.
-	if got, want := len(alarms), 3*(6+len(functionNames())); got != want {
+	// 5xx, two of each stream, the queue, errors of each function, and readings of the monitor.
+	if got, want := len(alarms), 3*(6+len(functionNames())+len(monitor.Limits())); got != want {
 		t.Errorf("got %d alarms, want %d", got, want)
 	}
 	for _, r := range alarms {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"verdict/shared/collect"
 	"verdict/shared/lambdaio/emf"
+	"verdict/shared/monitor"
 )
 
 func now() time.Time { return time.UnixMilli(1_767_607_200_000).UTC() }
@@ -76,3 +78,23 @@ func TestALogThatIsGoneIsSaid(t *testing.T) {
 type broken struct{}
 
 func (broken) Write([]byte) (int, error) { return 0, errors.New("closed") }
+
+// Of each reading the highest is a metric without dimensions; what is above its limit is said in the log.
+func TestReadingsAreMetrics(t *testing.T) {
+	var out, log bytes.Buffer
+	c := &emf.Collector{W: &out, Now: now, Log: slog.New(slog.NewTextHandler(&log, nil))}
+	c.Readings(t.Context(), []monitor.Reading{
+		{Name: "psi", Of: "a.b", Value: 0.1, Limit: 0.25}, {Name: "psi", Of: "a.c", Value: 0.4, Limit: 0.25, Says: "another mix"},
+		{Name: "lag_seconds", Value: math.Inf(1), Limit: 7800, Says: "nothing arrived"},
+	})
+	var got map[string]any
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got["psi"] != 0.4 || got["lag_seconds"] != 1e12 {
+		t.Errorf("metrics %v", got)
+	}
+	if text := log.String(); strings.Count(text, "\n") != 2 || !strings.Contains(text, "a.c") || !strings.Contains(text, "nothing arrived") {
+		t.Errorf("log %s", text)
+	}
+}
