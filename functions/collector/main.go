@@ -21,9 +21,10 @@ import (
 
 func main() {
 	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
-	home := lambdaio.Must(awsio.Open(context.Background(), os.LookupEnv, time.Now))
+	ctx := context.Background()
+	home := lambdaio.Must(awsio.Open(ctx, os.LookupEnv, time.Now))
 	origins := collect.Origins(strings.Fields(lambdaio.Must(home.Setting(setting.Origins))))
-	lambdaio.Serve(log, os.Getenv(setting.Listen), &collect.Handler{
+	lambdaio.Serve(ctx, log, os.Getenv(setting.Listen), &collect.Handler{
 		Plan:       lambdaio.Must(project.BuiltIn()).Plan,
 		Good:       lambdaio.Must(home.Stream(setting.GoodStream)),
 		Quarantine: lambdaio.Must(home.Stream(setting.QuarantineStream)),

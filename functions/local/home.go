@@ -96,7 +96,7 @@ func open(ctx context.Context, dir string, d definitions, now func() time.Time, 
 	h.inbox = &replay.Inbox{
 		Replayer: &replay.Replayer{Plan: d.Plan, Mapping: d.replay, Objects: h.store}, Source: h.store,
 		Told: func(r replay.Report) {
-			log.Info("replayed", slog.String("file", r.Name), slog.Int("accepted", r.Accepted), slog.Int("quarantined", r.Quarantined))
+			log.InfoContext(ctx, "replayed", slog.String("file", r.Name), slog.Int("accepted", r.Accepted), slog.Int("quarantined", r.Quarantined))
 		},
 	}
 	h.counter = &counter.Counter{Folder: filepath.Join(dir, "collected"), Log: log}

@@ -24,26 +24,26 @@ const (
 )
 
 // Serve answers HTTP requests as a Lambda, or, when there is an address to listen on, as a plain server behind a load balancer, until it is told to end. Then it answers what it has accepted.
-func Serve(log *slog.Logger, address string, handler http.Handler) {
+func Serve(ctx context.Context, log *slog.Logger, address string, handler http.Handler) {
 	if address == "" {
-		lambda.Start(HTTP(handler))
+		lambda.StartWithOptions(HTTP(handler), lambda.WithContext(ctx))
 		return
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	server := &http.Server{Addr: address, Handler: behindBalancer(handler), ReadTimeout: readTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader}
 	drained := make(chan struct{})
 	go func() {
 		<-ctx.Done()
-		log.Info("draining")
-		draining, cancel := context.WithTimeout(context.Background(), drainTime)
+		log.InfoContext(ctx, "draining")
+		draining, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 		defer cancel()
 		if err := server.Shutdown(draining); err != nil {
-			log.Error("requests were cut off", slog.Any("error", err))
+			log.ErrorContext(ctx, "requests were cut off", slog.Any("error", err))
 		}
 		close(drained)
 	}()
-	log.Info("listening", slog.String("address", address))
+	log.InfoContext(ctx, "listening", slog.String("address", address))
 	if err := server.ListenAndServe(); err != http.ErrServerClosed {
 		Must(0, err)
 	}

@@ -140,7 +140,7 @@ func find(a *fastjson.Arena, places []string, first, then *fastjson.Value) *fast
 			if in == nil {
 				continue
 			}
-			if v := in.Get(path...); v != nil && v.Type() != fastjson.TypeNull && !(v.Type() == fastjson.TypeString && len(v.GetStringBytes()) == 0) {
+			if v := in.Get(path...); v != nil && v.Type() != fastjson.TypeNull && (v.Type() != fastjson.TypeString || len(v.GetStringBytes()) > 0) {
 				return v
 			}
 		}

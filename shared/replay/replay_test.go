@@ -316,7 +316,7 @@ func TestWrappedLists(t *testing.T) {
 	for _, name := range []string{"event_params", "items"} {
 		before, rest, _ := strings.Cut(wrapped, fmt.Sprintf("%q:[", name))
 		depth, end := 1, 0
-		for end = 0; depth > 0; end++ {
+		for ; depth > 0; end++ {
 			depth += map[byte]int{'[': 1, ']': -1}[rest[end]]
 		}
 		entries := strings.ReplaceAll(rest[:end-1], `},{"key"`, `}},{"element":{"key"`)

@@ -3,6 +3,7 @@ package replay
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math"
 	"regexp"
@@ -151,7 +152,7 @@ func readDataLayer(v *fastjson.Value) (row, error) {
 	}
 	push := v.Get("push")
 	if push == nil || push.Type() != fastjson.TypeObject {
-		return row{}, fmt.Errorf("push must be an object: what was pushed")
+		return row{}, errors.New("push must be an object: what was pushed")
 	}
 	r := row{
 		name: text(push.Get("event")), at: at, anonymous: text(v.Get("anonymous_id")), user: text(v.Get("user_id")), session: text(v.Get("session_id")),
@@ -172,7 +173,7 @@ func readDataLayer(v *fastjson.Value) (row, error) {
 
 func check(r row) error {
 	if r.name == "" {
-		return fmt.Errorf("event_name is missing")
+		return errors.New("event_name is missing")
 	}
 	return nil
 }
@@ -187,7 +188,7 @@ func parameters(a *fastjson.Arena, v *fastjson.Value) (*fastjson.Value, error) {
 	for _, p := range list.GetArray() {
 		key := text(p.Get("key"))
 		if key == "" {
-			return nil, fmt.Errorf("event_params must be an array of {key, value}: an entry has no key")
+			return nil, errors.New("event_params must be an array of {key, value}: an entry has no key")
 		}
 		for _, kind := range []string{"string_value", "int_value", "float_value", "double_value"} {
 			one := p.Get("value", kind)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -37,7 +38,7 @@ func quarantined(v *fastjson.Value, n int) (made, error) {
 	namespace := string(v.GetStringBytes("namespace"))
 	event := v.Get("event")
 	if err != nil || namespace == "" || event == nil {
-		return made{}, fmt.Errorf("want a line of quarantine, with namespace, received_ts and event")
+		return made{}, errors.New("want a line of quarantine, with namespace, received_ts and event")
 	}
 	return made{row: n, event: event, again: true, reception: land.Reception{
 		Namespace: namespace, At: at.UTC(), Skew: time.Duration(v.GetInt64("skew_ms")) * time.Millisecond, Bot: v.GetBool("is_bot"),
@@ -62,8 +63,8 @@ func newWriter(objects lake.Objects, name string) *writer {
 	return &writer{objects: objects, name: name, pending: map[string][]byte{}, part: map[string]int{}, written: map[string]bool{}}
 }
 
-func (w *writer) row()           {}
-func (w *writer) leftOut(string) {}
+func (*writer) row()           {}
+func (*writer) leftOut(string) {}
 
 func (w *writer) good(ctx context.Context, e made) error {
 	client, err := plan.ParseTime(e.event.GetStringBytes("ts"))
@@ -138,7 +139,7 @@ func compress(lines []byte) ([]byte, error) {
 }
 
 // empty is an object without lines.
-func (w *writer) empty() []byte {
+func (*writer) empty() []byte {
 	body, err := compress(nil)
 	if err != nil {
 		return nil // writing into memory does not fail

@@ -121,7 +121,7 @@ func (r *remote) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // Close implements io.Closer.
-func (r *remote) Close() error { return nil }
+func (*remote) Close() error { return nil }
 
 // Size is the number of bytes.
 func (r *remote) Size() int64 { return r.size }

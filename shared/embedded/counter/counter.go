@@ -83,7 +83,7 @@ func (c *Counter) append(m collect.Measurement) error {
 func (c *Counter) Collected(_ context.Context, from, to time.Time) ([]ledger.Count, error) {
 	sums := map[string]ledger.Count{}
 	for day := from; day.Before(to); day = day.AddDate(0, 0, 1) {
-		if err := c.read(filepath.Join(c.Folder, day.Format(time.DateOnly)+".ndjson"), sums); err != nil {
+		if err := read(filepath.Join(c.Folder, day.Format(time.DateOnly)+".ndjson"), sums); err != nil {
 			return nil, err
 		}
 	}
@@ -92,7 +92,7 @@ func (c *Counter) Collected(_ context.Context, from, to time.Time) ([]ledger.Cou
 	}), nil
 }
 
-func (c *Counter) read(path string, sums map[string]ledger.Count) error {
+func read(path string, sums map[string]ledger.Count) error {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

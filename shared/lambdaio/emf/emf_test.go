@@ -84,7 +84,8 @@ func TestReadingsAreMetrics(t *testing.T) {
 	var out, log bytes.Buffer
 	c := &emf.Collector{W: &out, Now: now, Log: slog.New(slog.NewTextHandler(&log, nil))}
 	c.Readings(t.Context(), []monitor.Reading{
-		{Name: "psi", Of: "a.b", Value: 0.1, Limit: 0.25}, {Name: "psi", Of: "a.c", Value: 0.4, Limit: 0.25, Says: "another mix"},
+		{Name: "psi", Of: "a.b", Value: 0.1, Limit: 0.25},
+		{Name: "psi", Of: "a.c", Value: 0.4, Limit: 0.25, Says: "another mix"},
 		{Name: "lag_seconds", Value: math.Inf(1), Limit: 7800, Says: "nothing arrived"},
 	})
 	var got map[string]any
