@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict'
 import {readFileSync} from 'node:fs'
+import {createRequire} from 'node:module'
 import {test} from 'node:test'
+
+const Ajv = createRequire(new URL('../web/package.json', import.meta.url))('ajv/dist/2020.js').default
+const ajv = new Ajv({strictTypes: false})
+
+function conforms(event, properties) {
+  const schema = JSON.parse(readFileSync(new URL(`../schemas/${event}/1-0-0.json`, import.meta.url)))
+  const validate = ajv.getSchema(event) ?? ajv.compile({...schema, $id: event})
+  assert.ok(validate(properties), `${event}: ${JSON.stringify(validate.errors)}`)
+}
 
 const SECTIONS = [
   'TERMS_OF_SERVICE', 'INFO', 'TEMPLATE_PARAMETERS', 'SANDBOXED_JS_FOR_WEB_TEMPLATE', 'WEB_PERMISSIONS', 'TESTS', 'NOTES',
@@ -9,10 +19,12 @@ const SECTIONS = [
 // Which permission each of the sandbox's functions asks for (Tag Manager, custom template APIs and permissions).
 const PERMISSION = {
   addConsentListener: 'access_consent',
+  copyFromDataLayer: 'read_data_layer',
   createQueue: 'access_globals',
   injectScript: 'inject_script',
   isConsentGranted: 'access_consent',
   getType: undefined,
+  makeNumber: undefined,
   makeString: undefined,
 }
 
@@ -25,10 +37,14 @@ const permissions = JSON.parse(section.WEB_PERMISSIONS)
 const fields = JSON.parse(section.TEMPLATE_PARAMETERS)
 
 /** Runs the template as Tag Manager would, with what it may require; answers what it pushed and asked for. */
-function run(data, {denied = []} = {}) {
+function run(data, {denied = [], layer = {}} = {}) {
   const ran = {pushed: [], injected: [], listeners: {}, success: 0, failure: 0}
   const sandbox = {
     addConsentListener: (signal, listener) => (ran.listeners[signal] = listener),
+    copyFromDataLayer: (key) => {
+      assert.ok(JSON.stringify(permissions).includes(`{"type":1,"string":"${key}"}`), `${key} may not be read`)
+      return layer[key]
+    },
     createQueue: (name) => {
       assert.equal(name, 'verdictQueue')
       return (command) => ran.pushed.push(command)
@@ -39,6 +55,7 @@ function run(data, {denied = []} = {}) {
     },
     isConsentGranted: (signal) => !denied.includes(signal),
     getType: (value) => (value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value),
+    makeNumber: Number,
     makeString: String,
   }
   const require = (name) => sandbox[name] ?? assert.fail(`${name} is not in the sandbox`)
@@ -108,4 +125,26 @@ test('the other commands queue one call, and load nothing', () => {
     const ran = run(data)
     assert.deepEqual([ran.pushed, ran.injected, ran.success], [[want], [], 1])
   }
+})
+
+// What the tag sends keeps the contracts of the tracking plan, whatever types the shop pushes.
+test("Google Analytics 4's ecommerce events become the tracking plan's", () => {
+  const items = [{item_id: 'p1', price: '6.25', quantity: '2'}, {item_name: 'Sock', price: 3}]
+  const cases = [
+    ['view_item', {currency: 'EUR', items}, [['product_viewed', {product_id: 'p1', price: 6.25, currency: 'EUR'}], ['product_viewed', {product_id: 'Sock', price: 3, currency: 'EUR'}]]],
+    ['add_to_cart', {items: [{item_id: 7}]}, [['product_added', {product_id: '7', quantity: 1}]]],
+    ['begin_checkout', {value: '15.5', currency: 'EUR'}, [['checkout_started', {value: 15.5, currency: 'EUR'}]]],
+    ['purchase', {transaction_id: 4711, value: 15.5, currency: 'EUR', coupon: '', items}, [['order_completed', {
+      order_id: '4711', value: 15.5, currency: 'EUR', lines: [{product_id: 'p1', quantity: 2, price: 6.25}, {product_id: 'Sock', quantity: 1, price: 3}],
+    }]]],
+    ['refund', {transaction_id: 'T1', value: 3, currency: 'EUR'}, [['order_refunded', {order_id: 'T1', value: 3, currency: 'EUR'}]]],
+    ['scroll', undefined, []],
+  ]
+  for (const [event, ecommerce, want] of cases) {
+    const ran = run({command: 'datalayer'}, {layer: {event, ecommerce}})
+    assert.deepEqual(ran.pushed.map(([, ...rest]) => rest), want)
+    for (const [name, properties] of ran.pushed.map(([, ...rest]) => rest)) conforms(name, properties)
+    assert.equal(ran.success, 1)
+  }
+  assert.deepEqual(run({command: 'datalayer'}, {layer: {event: 'login', method: 'sso'}}).pushed, [['track', 'user_signed_in', {method: 'sso'}]])
 })

@@ -36,12 +36,13 @@ ___TEMPLATE_PARAMETERS___
       {"value": "create", "displayValue": "Load the SDK"},
       {"value": "page", "displayValue": "Page view"},
       {"value": "track", "displayValue": "Event"},
+      {"value": "datalayer", "displayValue": "Ecommerce event of the dataLayer"},
       {"value": "exposure", "displayValue": "Experiment exposure"},
       {"value": "identify", "displayValue": "Signed-in user"}
     ],
     "simpleValueType": true,
     "defaultValue": "create",
-    "help": "One tag loads the SDK (trigger: Initialization - All Pages); the others may fire before it has arrived."
+    "help": "One tag loads the SDK (trigger: Initialization - All Pages); the others may fire before it has arrived. An ecommerce event is one of Google Analytics 4's, such as purchase, and becomes the tracking plan's."
   },
   {
     "type": "TEXT",
@@ -119,10 +120,12 @@ ___TEMPLATE_PARAMETERS___
 ___SANDBOXED_JS_FOR_WEB_TEMPLATE___
 
 const addConsentListener = require('addConsentListener');
+const copyFromDataLayer = require('copyFromDataLayer');
 const createQueue = require('createQueue');
 const getType = require('getType');
 const injectScript = require('injectScript');
 const isConsentGranted = require('isConsentGranted');
+const makeNumber = require('makeNumber');
 const makeString = require('makeString');
 
 const SIGNALS = ['analytics_storage', 'ad_storage', 'ad_user_data', 'ad_personalization'];
@@ -149,6 +152,64 @@ const create = () => {
   injectScript(data.script, data.gtmOnSuccess, data.gtmOnFailure, data.script);
 };
 
+// The tracking plan closes its schemas: a property without a value is left out, and numbers are numbers.
+const filled = (values) => {
+  const out = {};
+  for (const name in values) {
+    const value = values[name];
+    if (value !== undefined && value !== null && value !== '') out[name] = value;
+  }
+  return out;
+};
+const number = (value) => value === undefined || value === null || value === '' ? undefined : makeNumber(value);
+const name = (value) => value === undefined || value === null ? undefined : makeString(value);
+
+const product = (item) => filled({product_id: name(item.item_id || item.item_name), price: number(item.price)});
+
+const line = (item) => filled({
+  product_id: name(item.item_id || item.item_name), quantity: number(item.quantity) || 1, price: number(item.price) || 0,
+});
+
+/** Google Analytics 4's ecommerce events, as events/replay.yaml maps them. */
+const fromDataLayer = () => {
+  const shop = copyFromDataLayer('ecommerce', 1) || {};
+  const items = getType(shop.items) === 'array' ? shop.items : [];
+  const track = (event, values) => push(['track', event, filled(values)]);
+  const total = {value: number(shop.value), currency: name(shop.currency)};
+  switch (copyFromDataLayer('event')) {
+    case 'view_item':
+      items.forEach((item) => {
+        const seen = product(item);
+        seen.currency = total.currency;
+        track('product_viewed', seen);
+      });
+      break;
+    case 'add_to_cart':
+      items.forEach((item) => {
+        const added = line(item);
+        added.price = number(item.price);
+        added.currency = total.currency;
+        track('product_added', added);
+      });
+      break;
+    case 'begin_checkout':
+      track('checkout_started', total);
+      break;
+    case 'purchase':
+      track('order_completed', {
+        order_id: name(shop.transaction_id), value: total.value, currency: total.currency, coupon: name(shop.coupon),
+        lines: items.length ? items.map(line) : undefined,
+      });
+      break;
+    case 'refund':
+      track('order_refunded', {order_id: name(shop.transaction_id), value: total.value, currency: total.currency});
+      break;
+    case 'login':
+      track('user_signed_in', {method: name(copyFromDataLayer('method'))});
+      break;
+  }
+};
+
 const properties = getType(data.properties) === 'object' ? data.properties : {};
 
 switch (data.command) {
@@ -160,6 +221,9 @@ switch (data.command) {
     break;
   case 'track':
     push(['track', data.event, properties]);
+    break;
+  case 'datalayer':
+    fromDataLayer();
     break;
   case 'exposure':
     push(['exposure', {experiment: makeString(data.experiment), variant: makeString(data.variant), source: 'datalayer'}]);
@@ -267,6 +331,26 @@ ___WEB_PERMISSIONS___
                   {"type": 8, "boolean": false}
                 ]
               }
+            ]
+          }
+        }
+      ]
+    },
+    "clientAnnotations": {"isEditedByUser": true},
+    "isRequired": true
+  },
+  {
+    "instance": {
+      "key": {"publicId": "read_data_layer", "versionId": "1"},
+      "param": [
+        {
+          "key": "keyPatterns",
+          "value": {
+            "type": 2,
+            "listItem": [
+              {"type": 1, "string": "event"},
+              {"type": 1, "string": "ecommerce"},
+              {"type": 1, "string": "method"}
             ]
           }
         }
