@@ -367,7 +367,7 @@ func TestThePlanInForceIsTold(t *testing.T) {
 	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"1-0-0"}, got.Events["order_completed"]); diff != "" || len(got.Events) != 11 {
+	if diff := cmp.Diff([]string{"1-0-0"}, got.Events["order_completed"]); diff != "" || len(got.Events) != 12 {
 		t.Errorf("%d events, order_completed -want +got:\n%s", len(got.Events), diff)
 	}
 }

@@ -94,6 +94,7 @@ func TestOnlyItsAdaptersImportAVendor(t *testing.T) {
 		"github.com/optimizely/go-sdk":   {"verdict/shared/optimizely"},
 		"github.com/launchdarkly":        {"verdict/shared/launchdarkly"},
 		"github.com/apache/arrow-go":     {"verdict/shared/table"},
+		"google.golang.org/api":          {"verdict/shared/tagmanager"},
 		"gonum.org/v1/gonum":             {"verdict/shared/stats", "verdict/tests/calibrate"},
 	}
 	for _, p := range list(t, nil, "./...") {

@@ -75,7 +75,7 @@ func TestPlanDiff(t *testing.T) {
 	if err == nil || !strings.Contains(out, "a released schema never changes") || !strings.Contains(complaints, "break the rules of versions") {
 		t.Errorf("a released schema changed: %v: %s%s", err, out, complaints)
 	}
-	if out, complaints, err := verdict(t, "plan", "check"); err != nil || !strings.Contains(out, "11 events") {
+	if out, complaints, err := verdict(t, "plan", "check"); err != nil || !strings.Contains(out, "12 events") {
 		t.Errorf("check: %v: %s%s", err, out, complaints)
 	}
 }
