@@ -12,7 +12,12 @@ type names struct {
 	seed   maphash.Seed
 	blocks [][]byte // each id behind its length
 	at     []uint32 // where an id stands: block and offset
-	slots  []uint32 // open addressing: number + 1
+	slots  []slot   // open addressing
+}
+
+type slot struct {
+	hash   uint32
+	number uint32 // + 1
 }
 
 const (
@@ -20,17 +25,18 @@ const (
 	blockSize = 1 << blockBits
 )
 
-func newNames() names { return names{seed: maphash.MakeSeed(), slots: make([]uint32, 64)} }
+func newNames() names { return names{seed: maphash.MakeSeed(), slots: make([]slot, 64)} }
 
 // number finds the number of an id, and gives it one if it has none.
 func (n *names) number(id string) uint32 {
-	slot := n.slot(maphash.String(n.seed, id), func(known []byte) bool { return string(known) == id })
-	if n.slots[slot] != 0 {
-		return n.slots[slot] - 1
+	hash := n.hash(id)
+	at := n.slot(hash, id)
+	if known := n.slots[at].number; known != 0 {
+		return known - 1
 	}
 	number := uint32(len(n.at)) //nolint:gosec // four billion ids do not fit into memory
 	n.at = append(n.at, n.keep(id))
-	n.slots[slot] = number + 1
+	n.slots[at] = slot{hash, number + 1}
 	if 4*len(n.at) > 3*len(n.slots) {
 		n.grow()
 	}
@@ -39,29 +45,35 @@ func (n *names) number(id string) uint32 {
 
 // find is number for an id that may be unknown.
 func (n *names) find(id string) (uint32, bool) {
-	slot := n.slot(maphash.String(n.seed, id), func(known []byte) bool { return string(known) == id })
-	return n.slots[slot] - 1, n.slots[slot] != 0
+	known := n.slots[n.slot(n.hash(id), id)].number
+	return known - 1, known != 0
 }
 
-// slot is where an id of this hash stands, or the free place where it would.
-func (n *names) slot(hash uint64, same func([]byte) bool) int {
+func (n *names) hash(id string) uint32 { return uint32(maphash.String(n.seed, id)) } //nolint:gosec // its low bits
+
+// slot is where an id stands, or the free place where it would. It looks at ids of the same hash only.
+func (n *names) slot(hash uint32, id string) int {
 	mask := len(n.slots) - 1
-	for i := int(hash) & mask; ; i = (i + 1) & mask { //nolint:gosec // only the low bits count
-		if n.slots[i] == 0 || same(n.bytes(n.slots[i]-1)) {
+	for i := int(hash) & mask; ; i = (i + 1) & mask {
+		if s := n.slots[i]; s.number == 0 || s.hash == hash && string(n.bytes(s.number-1)) == id {
 			return i
 		}
 	}
 }
 
 func (n *names) grow() {
-	n.slots = make([]uint32, 2*len(n.slots))
+	old := n.slots
+	n.slots = make([]slot, 2*len(old))
 	mask := len(n.slots) - 1
-	for number := range n.at {
-		i := int(maphash.Bytes(n.seed, n.bytes(uint32(number)))) & mask //nolint:gosec // only the low bits count
-		for n.slots[i] != 0 {
+	for _, s := range old {
+		if s.number == 0 {
+			continue
+		}
+		i := int(s.hash) & mask
+		for n.slots[i].number != 0 {
 			i = (i + 1) & mask
 		}
-		n.slots[i] = uint32(number) + 1
+		n.slots[i] = s
 	}
 }
 
