@@ -180,7 +180,7 @@ func (f *field) compare(a, b int32) (level uint64, shared int32) {
 		case common == 0:
 			return 4, -1
 		case gap < 0:
-			return 3, rarest
+			return 3, -1 // two devices, as rare together among one person's as among two's
 		case gap > followsWithin:
 			return 2, rarest
 		}

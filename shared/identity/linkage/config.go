@@ -17,6 +17,7 @@ type Config struct {
 	Known     string     `yaml:"known"`     // column of the person where it is known: teaches the weights, and keeps two known persons apart
 	Source    string     `yaml:"source"`    // column of the list a record is from: records of one list are never compared
 	Threshold float64    `yaml:"threshold"` // probability from which on two records are one person's
+	Agreement float64    `yaml:"agreement"` // mean probability that all pairs across two units must have for the units to become one
 	Pairs     int        `yaml:"pairs"`     // budget of compared pairs; the largest blocks go first
 	Cap       int        `yaml:"cap"`       // records of one person at most
 }
@@ -30,6 +31,9 @@ type Field struct {
 // Defaults. A wrong merge spoils two persons' data, a missed one dilutes an effect: hence 0.99.
 const (
 	defaultThreshold = 0.99
+	// One strong match does not make two units one (average linkage): between the cookies of a couple
+	// there is always one, among many that speak against it.
+	defaultAgreement = 0.5
 	defaultPairs     = 5_000_000
 	defaultCap       = 100
 	maxFields        = 16 // of four bits each in 64
@@ -58,6 +62,8 @@ func Load(file string, source []byte) (*Config, error) {
 		return nil, doc.Errorf("$.blocking", "%d rules are more than %d", len(c.Blocking), maxRules)
 	case c.Threshold < 0 || c.Threshold >= 1:
 		return nil, doc.Errorf("$.threshold", "a threshold is a probability below 1, not %g", c.Threshold)
+	case c.Agreement < 0 || c.Agreement > 1:
+		return nil, doc.Errorf("$.agreement", "an agreement is a probability, not %g", c.Agreement)
 	case c.Pairs < 0:
 		return nil, doc.Errorf("$.pairs", "a budget of pairs is a number above 0")
 	case c.Cap < 0:
@@ -108,6 +114,9 @@ func (c *Config) Complete(t *Table, without ...string) error {
 	}
 	if c.Threshold == 0 {
 		c.Threshold = defaultThreshold
+	}
+	if c.Agreement == 0 {
+		c.Agreement = defaultAgreement
 	}
 	if c.Pairs == 0 {
 		c.Pairs = defaultPairs

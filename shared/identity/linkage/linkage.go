@@ -7,11 +7,7 @@ package linkage
 
 import (
 	"fmt"
-	"math"
 	"slices"
-	"time"
-
-	"verdict/shared/identity"
 )
 
 // Table is records as text. An empty value is missing.
@@ -87,39 +83,6 @@ func Link(t *Table, c *Config, seed uint64) (*Result, error) {
 			r.Matches = append(r.Matches, Match{int(p.a), int(p.b), weight, chance})
 		}
 	}
-	r.cluster(len(t.Rows), known, c)
+	r.cluster(known, c)
 	return r, nil
-}
-
-// cluster makes units of the matches above the threshold, under the guards of package identity: a
-// unit holds one known person at most, and no more records than the cap.
-func (r *Result) cluster(rows int, known []int32, c *Config) {
-	g := identity.NewGraph(identity.Guards{Users: 2, Degree: math.MaxInt, Component: c.Cap})
-	id := func(row int) string { return fmt.Sprintf("r:%09d", row) } // sorts as its number does
-	for row, person := range known {
-		if person >= 0 {
-			g.Add(identity.Link{A: id(row), B: fmt.Sprintf("u:%d", person), First: time.Unix(0, 0)})
-		}
-	}
-	for _, m := range r.Matches {
-		if m.Probability >= c.Threshold {
-			// The graph takes probabilities of 1 for certain, as a known person is.
-			g.Add(identity.Link{A: id(m.A), B: id(m.B), First: time.Unix(0, 0), Probability: float32(min(m.Probability, 0.999999))})
-		}
-	}
-	g.Settle(time.Unix(0, 0))
-	first := map[string]int{}
-	r.Unit = make([]int, rows)
-	for row := range r.Unit {
-		unit := g.Unit(id(row))
-		if _, ok := first[unit]; !ok {
-			first[unit] = row
-		}
-		r.Unit[row] = first[unit]
-	}
-	for _, fate := range g.Fates() {
-		if fate == identity.Conflict || fate == identity.TooLarge {
-			r.Held++
-		}
-	}
 }

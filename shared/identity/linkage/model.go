@@ -33,7 +33,7 @@ type Level struct {
 }
 
 const (
-	randomPairs = 1_000_000 // u of 1e-4 is then known to 10 %
+	randomPairs = 500_000 // u of 1e-4 is then known to 14 %, a fifth of a bit
 	maxRounds   = 300
 	converged   = 1e-5
 	// u is counted on random pairs that are not one person's, which takes m to tell, and m takes u.

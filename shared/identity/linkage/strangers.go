@@ -19,8 +19,8 @@ const (
 	stride = 8 // levels of a field, "missing" among them, are fewer
 	// Pairs that two levels must meet in beyond chance before that is believed.
 	doubt = 1.0
-	// Bits that one field tells about another, below which they are left alone: what a million random
-	// pairs of independent fields with five levels show by chance is 1e-5.
+	// Bits that one field tells about another, below which they are left alone: what half a million
+	// random pairs of independent fields show by chance is a tenth of that.
 	negligible = 1e-4
 )
 
