@@ -33,7 +33,7 @@ func commands() []command {
 		{"run", "[--lake DIR] [--as-of DATE] [--json]", "bring tables, results and decisions of a lake up to date", program.pipeline},
 		{"serve", "[--lake DIR] [--addr HOST:PORT] [--every DURATION]", "collect events, run the pipeline on a schedule, show the dashboard", program.serve},
 		{"import", "--mapping FILE [--lake DIR] DATA.csv|DATA.parquet", "send somebody else's file through the collector as events", program.importFile},
-		{"identity", "score --truth COLUMN [--config FILE] [--json] DATA.csv|DATA.parquet", "link the records of a labelled table without its labels, and say how well (docs/identity.md)", program.identity},
+		{"identity", "score|log|veto|allow", "score the linking of a labelled table; show merges, undo one (docs/identity.md)", program.identity},
 		{"check", "[--project DIR]", "check tracking plan, models, metrics and experiments", program.check},
 		{"plan", "check|types|page|diff REVISION [--project DIR]", "check the tracking plan, write its types or its page, compare it with a git revision", program.plan},
 		{"analyze", "< CASES.json", "push statistics of your own through the engine: JSON in, JSON out (docs/analyze.md)", program.analyze},

@@ -224,6 +224,9 @@ func (g *Graph) Fates() iter.Seq2[Link, Fate] {
 func (g *Graph) Log() iter.Seq[Change] {
 	return func(yield func(Change) bool) {
 		for _, c := range g.log {
+			if g.sorted(c.link) != g.links[c.link].ends {
+				c.left, c.right = c.right, c.left
+			}
 			entry := Change{
 				At: time.Unix(int64(c.at), 0).UTC(), Merged: c.fate == Joined, Link: g.link(c.link),
 				Left: g.names.id(c.left), Right: g.names.id(c.right), Reason: c.fate,
