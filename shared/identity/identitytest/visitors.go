@@ -22,17 +22,17 @@ type Visitors struct {
 }
 
 // Signals is how the cookies of Table are compared. Networks are truncated addresses. A browser is
-// known by its traits, and does not hold two cookies at once. The threshold is stricter than usual: a
-// household shares more signals than the model's independence allows for, so that of the pairs it
-// calls 0.99 only 0.98 are right.
+// known by its traits, and does not hold two cookies at once. Locale and time zone are the household's
+// as much as the person's: they speak against a match, not for it. What agreement they would have
+// added is missing from the probability, so that 0.8 is strict.
 func Signals() linkage.Config {
 	return linkage.Config{
 		Fields: []linkage.Field{
-			{Column: "networks", As: "set"}, {Column: "browser", As: "browser"}, {Column: "locale", As: "exact"},
-			{Column: "zone", As: "exact"}, {Column: "hours", As: "profile"},
+			{Column: "networks", As: "set"}, {Column: "browser", As: "browser"}, {Column: "locale", As: "check"},
+			{Column: "zone", As: "check"}, {Column: "hours", As: "profile"},
 		},
 		Blocking: [][]string{{"networks"}, {"browser", "zone", "locale"}},
-		Known:    "user", Threshold: 0.999,
+		Known:    "user", Threshold: 0.8,
 	}
 }
 

@@ -2,6 +2,7 @@ package linkage
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -9,15 +10,17 @@ import (
 )
 
 // kinds are the comparisons there are.
-func kinds() []string { return []string{"exact", "text", "code", "set", "profile", "browser"} }
+func kinds() []string { return []string{"exact", "check", "text", "code", "set", "profile", "browser"} }
 
 // field is a column made ready: its distinct values, each read once.
 type field struct {
 	Field
 	column  int
+	checks  bool      // agreement counts nothing, disagreement does
 	levels  []string  // best first; level 0 of a pair is "missing" and stands before them
 	value   []int32   // of each row; -1 is missing
 	values  []value   // distinct
+	place   []int32   // of a set's members: those that mostly occur together are one
 	share   []float64 // of the records that have a value, or a member of a set: how many have this one
 	collide float64   // how often two random records share one
 }
@@ -49,9 +52,9 @@ func (c *Config) prepare(t *Table) ([]*field, error) {
 		if err != nil {
 			return nil, err
 		}
-		p := &field{Field: f, column: at, value: make([]int32, len(t.Rows))}
+		p := &field{Field: f, checks: f.As == "check", column: at, value: make([]int32, len(t.Rows))}
 		switch f.As {
-		case "exact":
+		case "exact", "check":
 			p.levels = []string{"equal", "else"}
 		case "text":
 			p.levels = []string{"equal", "near", "akin", "else"}
@@ -112,12 +115,48 @@ func (f *field) read(t *Table) error {
 			count[m]++
 		}
 	}
+	f.gather(count)
 	f.share = make([]float64, len(count))
 	for m, n := range count {
 		f.share[m] = float64(n) / float64(filled)
 		f.collide += f.share[m] * f.share[m]
 	}
 	return nil
+}
+
+// together is from which share of the records that have one of two members, or both, the two are
+// taken for one: the addresses that a household had one after the other prove its members one
+// household, and no more.
+const together = 0.25
+
+// gather finds members of sets that mostly occur together.
+func (f *field) gather(count []int) {
+	f.place = make([]int32, len(count))
+	for m := range f.place {
+		f.place[m] = int32(m) //nolint:gosec // as many as members
+	}
+	if f.As != "set" {
+		return
+	}
+	both := map[[2]int32]int{}
+	for _, v := range f.value {
+		if v < 0 {
+			continue
+		}
+		members := f.values[v].members
+		for i, a := range members {
+			for _, b := range members[:i] {
+				both[[2]int32{b, a}]++
+			}
+		}
+	}
+	pairs := slices.SortedFunc(maps.Keys(both), func(x, y [2]int32) int { return slices.Compare(x[:], y[:]) })
+	for _, pair := range pairs {
+		n, a, b := both[pair], pair[0], pair[1]
+		if n > 1 && float64(n) >= together*float64(count[a]+count[b]-n) {
+			f.place[b] = f.place[a]
+		}
+	}
 }
 
 // parse reads one value, and names what of it may be rare.
@@ -167,6 +206,9 @@ func (f *field) compare(a, b int32) (level uint64, shared int32) {
 	rarest, common := f.overlap(x.members, y.members)
 	switch f.As {
 	case "set":
+		if common > 1 && f.onePlace(x.members, y.members) {
+			common = 1
+		}
 		return uint64(3 - min(common, 2)), rarest //nolint:gosec // 1 to 3
 	case "profile":
 		cosine := 0.0
@@ -186,7 +228,10 @@ func (f *field) compare(a, b int32) (level uint64, shared int32) {
 		}
 		return 1, rarest
 	}
-	if common > 0 {
+	switch {
+	case common > 0 && f.checks:
+		return 1, -1
+	case common > 0:
 		return 1, rarest
 	}
 	switch f.As {
@@ -216,6 +261,21 @@ func (f *field) overlap(x, y []int32) (rarest int32, common int) {
 		}
 	}
 	return rarest, common
+}
+
+// onePlace tells whether all common members of two sets are one place.
+func (f *field) onePlace(x, y []int32) bool {
+	place := int32(-1)
+	for _, m := range x {
+		if _, common := slices.BinarySearch(y, m); !common {
+			continue
+		}
+		if place >= 0 && f.place[m] != place {
+			return false
+		}
+		place = f.place[m]
+	}
+	return true
 }
 
 // step is 1 from near on, 2 from akin on, 3 below.

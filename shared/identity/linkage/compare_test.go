@@ -91,3 +91,42 @@ func TestARareValueWeighsMore(t *testing.T) {
 		t.Errorf("rare weighs %.2f bits more, want %.2f", d, want)
 	}
 }
+
+// Two addresses that a household had one after the other prove its members one household, no more.
+func TestPlacesThatOccurTogetherAreOne(t *testing.T) {
+	rows := [][]string{{"old new"}, {"old new"}, {"old new"}, {"home office"}, {"office home"}}
+	for range 10 {
+		rows = append(rows, []string{"office"}, []string{"cafe"})
+	}
+	config := Config{Fields: []Field{{"places", "set"}}}
+	fields, err := config.prepare(&Table{Columns: []string{"places"}, Rows: rows})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if level, _ := fields[0].compare(0, 1); fields[0].levels[level-1] != "one" {
+		t.Errorf("old and new: %s", fields[0].levels[level-1])
+	}
+	if level, _ := fields[0].compare(3, 4); fields[0].levels[level-1] != "two or more" {
+		t.Errorf("home and office: %s", fields[0].levels[level-1])
+	}
+}
+
+func TestACheckSpeaksAgainstOnly(t *testing.T) {
+	rows := make([][]string, 400)
+	for i := range rows {
+		rows[i] = []string{strconv.Itoa(i / 2), strconv.Itoa(i / 2 % 50), strconv.Itoa(i / 2 % 7)}
+	}
+	table := &Table{Columns: []string{"a", "b", "zone"}, Rows: rows}
+	r, err := Link(table, &Config{
+		Fields:    []Field{{"a", "exact"}, {"b", "exact"}, {"zone", "check"}},
+		Blocking:  [][]string{{"a"}, {"b"}},
+		Threshold: 0.9, Agreement: 0.5, Pairs: 1000, Cap: 10,
+	}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	zone := r.Model.Fields[2]
+	if equal, other := zone.Levels[0], zone.Levels[1]; equal.Weight != 0 || other.Weight > -3 || zone.Beside != "" {
+		t.Errorf("%+v", zone)
+	}
+}

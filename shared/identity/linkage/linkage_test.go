@@ -218,7 +218,7 @@ func TestListsAreNotComparedWithThemselves(t *testing.T) {
 func TestConfig(t *testing.T) {
 	cases := map[string]string{
 		"fields: [{as: text}]":                  "link.yaml:1: a field needs a column",
-		"fields:\n- {column: a, as: sound}":     `link.yaml:2: there is no comparison "sound"; there are exact, text, code, set, profile, browser`,
+		"fields:\n- {column: a, as: sound}":     `link.yaml:2: there is no comparison "sound"; there are exact, check, text, code, set, profile, browser`,
 		"threshold: 1":                          "link.yaml:1: a threshold is a probability below 1, not 1",
 		"agreement: 2":                          "link.yaml:1: an agreement is a probability, not 2",
 		"blocks: [[a]]":                         `link.yaml:1: unknown field "blocks"`,

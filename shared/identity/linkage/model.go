@@ -29,7 +29,7 @@ type Level struct {
 	Name   string  `json:"name"`
 	M      float64 `json:"m"`      // how often it occurs among pairs of one person
 	U      float64 `json:"u"`      // among pairs of two
-	Weight float64 `json:"weight"` // log2 m/u
+	Weight float64 `json:"weight"` // log2 m/u; of a check's agreement 0
 }
 
 const (
@@ -63,7 +63,10 @@ type evidence struct {
 func learn(fields []*field, pairs []pair, rows int, known []int32, c *Config, seed uint64) *Model {
 	seen := gather(pairs, known, freeFields(fields, c.Blocking))
 	sampled := sample(fields, rows, known, seed)
-	w := &weigher{m: start(fields), prior: 1 / float64(rows)}
+	w := &weigher{m: start(fields), prior: 1 / float64(rows), checks: make([]bool, len(fields))}
+	for k, f := range fields {
+		w.checks[k] = f.checks
+	}
 	for range passes {
 		w.strangers(fields, sampled)
 		w.expect(seen, float64(rows)*float64(rows-1)/2)
@@ -75,7 +78,7 @@ func learn(fields []*field, pairs []pair, rows int, known []int32, c *Config, se
 			out.Beside = fields[w.parent[k]].Column
 		}
 		for i, name := range f.levels {
-			out.Levels = append(out.Levels, Level{name, w.m[k][i], w.u[k][i], math.Log2(w.m[k][i] / w.u[k][i])})
+			out.Levels = append(out.Levels, Level{name, w.m[k][i], w.u[k][i], w.ratio[k][i+1]})
 		}
 		model.Fields = append(model.Fields, out)
 	}

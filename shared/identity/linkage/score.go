@@ -1,5 +1,11 @@
 package linkage
 
+import (
+	"cmp"
+	"maps"
+	"slices"
+)
+
 // Rates are the usual three of what was found against what is true.
 type Rates struct {
 	Precision float64 `json:"precision"`
@@ -47,7 +53,11 @@ func Score(truth []string, unit []int) Quality {
 		q.Largest = max(q.Largest, n)
 	}
 	var precision, recall float64
-	for c, n := range cells {
+	inOrder := slices.SortedFunc(maps.Keys(cells), func(x, y cell) int { // sums of fractions depend on it
+		return cmp.Or(cmp.Compare(x.unit, y.unit), cmp.Compare(x.person, y.person))
+	})
+	for _, c := range inOrder {
+		n := cells[c]
 		q.Right += n * (n - 1) / 2
 		precision += float64(n) * float64(n) / float64(units[c.unit])
 		recall += float64(n) * float64(n) / float64(persons[c.person])

@@ -12,7 +12,8 @@ type weigher struct {
 	parent []int       // of each field: the one it depends on among strangers, or -1
 	lift   [][]float64 // log2 of how much more often two levels meet than they would by chance
 
-	ratio [][]float64 // log2 m/u
+	checks []bool      // fields of which agreement counts nothing
+	ratio  [][]float64 // log2 m/u
 }
 
 const (
@@ -61,6 +62,7 @@ func marginal(fields []*field, sampled []uint64, weight []float64) [][]float64 {
 // depend grows the tree of most mutual information.
 func (w *weigher) depend(fields []*field, sampled []uint64, weight []float64) {
 	n := len(fields)
+	counts := func(k, j int) bool { return !fields[k].checks && !fields[j].checks }
 	tables := make([][]float64, n*n)
 	for k := range n {
 		for j := range k {
@@ -79,6 +81,9 @@ func (w *weigher) depend(fields []*field, sampled []uint64, weight []float64) {
 	for k := range n {
 		for j := range k {
 			lifts[k*n+j], gain[k*n+j] = lift(tables[k*n+j])
+			if !counts(k, j) {
+				gain[k*n+j] = 0
+			}
 			lifts[j*n+k], gain[j*n+k] = transpose(lifts[k*n+j]), gain[k*n+j]
 		}
 	}
@@ -138,6 +143,9 @@ func (w *weigher) ready() {
 		w.ratio[k] = make([]float64, len(w.m[k])+1)
 		for i := range w.m[k] {
 			w.ratio[k][i+1] = math.Log2(w.m[k][i] / w.u[k][i])
+			if w.checks[k] {
+				w.ratio[k][i+1] = min(w.ratio[k][i+1], 0)
+			}
 		}
 	}
 }
