@@ -45,7 +45,6 @@ func TestLevels(t *testing.T) {
 		"case does not count":                      {"text", "Ann", "ann", "equal"},
 		"a typing mistake":                         {"text", "martha", "marhta", "near"},
 		"a digit changed":                          {"code", "19560409", "19560408", "one edit"},
-		"two places in common":                     {"set", "home work x", "work y home", "two or more"},
 		"one place in common":                      {"set", "home", "work home", "one"},
 		"the same hours":                           {"profile", "5 0 1", "9 0 2", "near"},
 		"other hours":                              {"profile", "5 0 0", "0 1 7", "else"},
