@@ -21,19 +21,20 @@ func uuid(kind byte, n uint64) string {
 	return string(hex.AppendEncode([]byte{kind, ':'}, raw[:]))
 }
 
-// shopLinks are sign-ins of three million users, each on three devices of their own, with a link
-// between devices and a shared device here and there.
+// shopLinks are the sign-ins of users on three devices of their own each, in no order, with a visit to
+// another's device or a link between devices here and there: n different links.
 func shopLinks(n int, add func(identity.Link)) {
 	rng := rand.New(rand.NewPCG(1, 1))
-	for range n {
-		user := rng.Uint64N(uint64(n) * 3 / 10)
-		device := 3*user + rng.Uint64N(3)
+	users := uint64(n) / 3
+	for i := range uint64(n) {
+		at := i * 7_368_787 % uint64(n) // a prime: every number once
+		user, device := at/3, at
 		l := identity.Link{A: uuid('a', device), B: uuid('u', user), First: time.Unix(1767600000+rng.Int64N(90*86400), 0)}
 		switch rng.IntN(20) {
 		case 0: // at a friend's
-			l.A = uuid('a', 3*rng.Uint64N(uint64(n)*3/10))
+			l.A = uuid('a', 3*rng.Uint64N(users))
 		case 1:
-			l.B = uuid('a', 3*user+rng.Uint64N(3))
+			l.B = uuid('a', 3*user+(device+1)%3)
 		}
 		add(l)
 	}

@@ -38,35 +38,43 @@ func TestGuards(t *testing.T) {
 	}{
 		"one person": {
 			[]identity.Link{link("a:phone", "u:ann", 1), link("a:laptop", "u:ann", 2)},
-			map[string]string{"a:phone": "u:ann", "a:laptop": "u:ann", "u:ann": "u:ann"}, identity.Joined,
+			map[string]string{"a:phone": "u:ann", "a:laptop": "u:ann", "u:ann": "u:ann"},
+			identity.Joined,
 		},
 		"a shared device links nobody": {
 			[]identity.Link{link("a:phone", "u:ann", 1), link("a:kiosk", "u:ann", 2), link("a:kiosk", "u:bob", 3)},
-			map[string]string{"a:kiosk": "a:kiosk", "a:phone": "u:ann", "u:bob": "u:bob"}, identity.Shared,
+			map[string]string{"a:kiosk": "a:kiosk", "a:phone": "u:ann", "u:bob": "u:bob"},
+			identity.Shared,
 		},
 		"a unit has one user, that of the oldest link": {
 			[]identity.Link{link("a:1", "u:ann", 1), link("a:2", "u:bob", 2), link("a:1", "a:2", 3)},
-			map[string]string{"a:1": "u:ann", "a:2": "u:bob"}, identity.Conflict,
+			map[string]string{"a:1": "u:ann", "a:2": "u:bob"},
+			identity.Conflict,
 		},
 		"certain before probable": {
 			[]identity.Link{{A: "a:1", B: "a:2", First: noon, Probability: 0.99}, link("a:2", "u:ann", 9), link("a:1", "u:bob", 8)},
-			map[string]string{"a:1": "u:bob", "a:2": "u:ann"}, identity.Joined,
+			map[string]string{"a:1": "u:bob", "a:2": "u:ann"},
+			identity.Joined,
 		},
 		"a probable link adds strangers to a user": {
 			[]identity.Link{link("a:1", "u:ann", 1), {A: "a:2", B: "a:1", First: noon, Probability: 0.99}},
-			map[string]string{"a:2": "u:ann"}, identity.Joined,
+			map[string]string{"a:2": "u:ann"},
+			identity.Joined,
 		},
 		"nobody has more links than the cap": {
 			[]identity.Link{link("a:1", "a:hub", 1), link("a:2", "a:hub", 2), link("a:3", "a:hub", 3), link("a:4", "a:hub", 4)},
-			map[string]string{"a:1": "a:1", "a:hub": "a:hub"}, identity.Crowded,
+			map[string]string{"a:1": "a:1", "a:hub": "a:hub"},
+			identity.Crowded,
 		},
 		"no unit is larger than the cap": {
 			[]identity.Link{link("a:1", "a:2", 1), link("a:2", "a:3", 2), link("a:3", "a:4", 3), link("a:4", "a:5", 4)},
-			map[string]string{"a:4": "a:1", "a:5": "a:5"}, identity.TooLarge,
+			map[string]string{"a:4": "a:1", "a:5": "a:5"},
+			identity.TooLarge,
 		},
 		"a placeholder is no id": {
 			[]identity.Link{link("a:1", "u:NULL", 1)},
-			map[string]string{"a:1": "a:1"}, identity.Blocked,
+			map[string]string{"a:1": "a:1"},
+			identity.Blocked,
 		},
 	}
 	for name, c := range cases {

@@ -75,8 +75,9 @@ func (g *Graph) Rebuild(at time.Time) {
 
 // reach follows links that count from the touched ids, and touches all it meets.
 func (g *Graph) reach() []uint32 {
-	for done := 0; done < len(g.touched); done++ {
+	for done := 0; done < len(g.touched); {
 		n := g.touched[done]
+		done++
 		if g.barred(&g.nodes[n]) != Untried {
 			continue
 		}

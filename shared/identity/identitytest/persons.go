@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 
 	"verdict/shared/identity/linkage"
@@ -34,7 +35,7 @@ func NewPersons(n int, seed uint64) *Persons {
 	for person := range n {
 		suburb := zipf(rng, len(suburbs))
 		original := []string{
-			given[zipf(rng, len(given))], surnames[zipf(rng, len(surnames))], fmt.Sprint(1 + int(rng.ExpFloat64()*40)),
+			given[zipf(rng, len(given))], surnames[zipf(rng, len(surnames))], strconv.Itoa(1 + int(rng.ExpFloat64()*40)),
 			streets[zipf(rng, len(streets))] + " " + [...]string{"street", "road", "place", "avenue"}[rng.IntN(4)],
 			[...]string{"", "", "villa ", "flat ", "farm "}[rng.IntN(5)] + surnames[rng.IntN(len(surnames))],
 			suburbs[suburb], fmt.Sprintf("%04d", 1000+37*suburb%9000), [...]string{"nsw", "vic", "qld", "wa", "sa"}[suburb%5],

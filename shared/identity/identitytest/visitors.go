@@ -28,8 +28,11 @@ type Visitors struct {
 func Signals() linkage.Config {
 	return linkage.Config{
 		Fields: []linkage.Field{
-			{Column: "networks", As: "set"}, {Column: "browser", As: "browser"}, {Column: "locale", As: "check"},
-			{Column: "zone", As: "check"}, {Column: "hours", As: "profile"},
+			{Column: "networks", As: "set"},
+			{Column: "browser", As: "browser"},
+			{Column: "locale", As: "check"},
+			{Column: "zone", As: "check"},
+			{Column: "hours", As: "profile"},
 		},
 		Blocking: [][]string{{"networks"}, {"browser", "zone", "locale"}},
 		Known:    "user", Threshold: 0.8,
@@ -51,7 +54,7 @@ type person struct {
 }
 
 // NewVisitors simulates about n persons: in households behind one address, at offices, behind carriers
-// whose addresses thousands share, with one to three devices whose cookies are cleared now and then,
+// whose truncated addresses dozens share, with one to three devices whose cookies are cleared now and then,
 // a third of them signed in on most of their devices, seven in ten consenting, and shared devices
 // that several people sign in on.
 func NewVisitors(n int, seed uint64) *Visitors {

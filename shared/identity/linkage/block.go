@@ -36,7 +36,7 @@ func (c *Config) block(t *Table, fields []*field) ([]pair, []Block, error) {
 	var pairs []pair
 	blocks := make([]Block, 0, len(c.Blocking))
 	for r, rule := range c.Blocking {
-		parts, err := c.parts(t, rule)
+		parts, err := partsOf(t, rule)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -13,8 +13,14 @@ func TestJaroWinkler(t *testing.T) {
 		a, b string
 		want float64
 	}{
-		{"martha", "marhta", 0.9611}, {"dixon", "dicksonx", 0.8133}, {"dwayne", "duane", 0.84},
-		{"jones", "johnson", 0.8324}, {"abroms", "abrams", 0.9222}, {"same", "same", 1}, {"ab", "cd", 0}, {"", "x", 0},
+		{"martha", "marhta", 0.9611},
+		{"dixon", "dicksonx", 0.8133},
+		{"dwayne", "duane", 0.84},
+		{"jones", "johnson", 0.8324},
+		{"abroms", "abrams", 0.9222},
+		{"same", "same", 1},
+		{"ab", "cd", 0},
+		{"", "x", 0},
 	} {
 		if got := jaroWinkler([]rune(c.a), []rune(c.b)); math.Abs(got-c.want) > 5e-5 {
 			t.Errorf("%s, %s: %.4f, want %.4f", c.a, c.b, got, c.want)

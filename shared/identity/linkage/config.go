@@ -167,7 +167,7 @@ func (c *Config) known(t *Table) ([]int32, error) {
 // part is one column of a blocking rule, and how much of its value counts; 0 is all.
 type part struct{ column, letters int }
 
-func (c *Config) parts(t *Table, rule []string) ([]part, error) {
+func partsOf(t *Table, rule []string) ([]part, error) {
 	out := make([]part, 0, len(rule))
 	for _, name := range rule {
 		letters := 0
