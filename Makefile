@@ -70,10 +70,11 @@ fuzz: ## slow: fuzz what reads input (FUZZTIME=60s each); a million events again
 	VERDICT_EVENTS=1000000 $(GO) test ./shared/plan -run AgreesWithReference -count 1 -v
 
 .PHONY: bench
-bench: $(WEB)/node_modules ## benchmarks: collector requests a second, SDK size beside its peers', 10 million events against hand-written SQL
+bench: $(WEB)/node_modules ## benchmarks: collector requests a second, SDK size beside its peers', 10 million events against hand-written SQL, 10 million links of ids
 	cd $(WEB) && node build.mjs && node bench/size.mjs
 	$(GO) test ./shared/collect ./shared/plan ./shared/stats -run '^$$' -bench . -cpu 1
 	$(GO) test ./shared/measure -run '^$$' -bench TenMillion -benchtime 3x -timeout 30m
+	$(GO) test ./shared/identity -run '^$$' -bench TenMillion -benchtime 1x
 
 # Its own cache: findings cached by another clone carry that clone's paths, which no exclusion matches.
 .PHONY: lint

@@ -46,7 +46,7 @@ func newJobs(scope constructs.Construct, f functions, d data, decided awssns.Top
 	}
 
 	identity := job{name: "identity", schedule: at.Resolve, description: "Finds out who is who, and who saw what"}
-	identity.reads, identity.writes = []string{warehouse}, []string{warehouse}
+	identity.reads, identity.writes = []string{warehouse, identities}, []string{warehouse}
 
 	evaluator := job{name: "evaluator", schedule: at.Evaluate, description: "Measures experiments and works out results"}
 	evaluator.reads, evaluator.writes = []string{warehouse}, []string{warehouse}

@@ -1,5 +1,5 @@
--- grain: one row per entity, an anonymous or a signed-in id
--- key: entity_id
+-- grain: one row per entity, an anonymous or a signed-in id, and unit that it was of
+-- key: entity_id, valid_from
 -- late data: rebuilt from all days whenever one of them, or the identity map, changes
 -- owner: data platform
 with entity as (
@@ -12,15 +12,43 @@ with entity as (
     where entity_id is not null
         and not is_bot
     group by entity_id
+),
+
+resolved as (
+    select
+        e.entity_id,
+        coalesce(m.unit_id, e.entity_id) as unit_id,
+        coalesce(m.method, 'itself') as method,
+        coalesce(m.confidence, 1e0) as confidence,
+        e.events,
+        e.first_seen,
+        e.last_seen,
+        case when m.since > e.first_seen then m.since end as since
+    from entity as e
+    left join ref('identity_map') as m on m.entity_id = e.entity_id
 )
 
 select
-    e.entity_id,
-    coalesce(m.unit_id, e.entity_id) as unit_id,
-    coalesce(m.method, 'itself') as method,
-    coalesce(m.confidence, 1e0) as confidence,
-    e.events,
-    e.first_seen,
-    e.last_seen
-from entity as e
-left join ref('identity_map') as m on m.entity_id = e.entity_id
+    entity_id,
+    unit_id,
+    method,
+    confidence,
+    events,
+    first_seen,
+    last_seen,
+    coalesce(since, first_seen) as valid_from,
+    cast(null as timestamp(3)) as valid_to
+from resolved
+union all
+select
+    entity_id,
+    entity_id as unit_id,
+    'itself' as method,
+    1e0 as confidence,
+    events,
+    first_seen,
+    last_seen,
+    first_seen as valid_from,
+    since as valid_to
+from resolved
+where since is not null

@@ -24,7 +24,7 @@ unit as (
         count(*) as exposures,
         count(distinct x.variant) as variants
     from exposure as x
-    join ref('dim_user') as u on u.entity_id = x.entity_id
+    join ref('dim_user') as u on u.entity_id = x.entity_id and u.valid_to is null
     group by x.experiment_id, u.unit_id
 )
 

@@ -1,10 +1,13 @@
-// Package identity decides which ids stand for one person. Today it knows one kind of evidence, an
-// anonymous id that was signed in, and one guard: an id that several users signed in with is a
-// shared device and stays by itself, so that two people never become one.
+// Package identity decides which ids stand for one person: links between ids, under guards that keep
+// two people from becoming one, with a log of every merge, and vetoes that undo one. Its part linkage
+// finds links where no id says so.
 package identity
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,48 +29,107 @@ type Edge struct {
 
 // Member is one id that belongs to another unit than itself: a row of identity_map.
 type Member struct {
-	EntityID   string  `lake:"entity_id"`
-	UnitID     string  `lake:"unit_id"`
-	Method     string  `lake:"method"`
-	Confidence float64 `lake:"confidence"`
+	EntityID   string    `lake:"entity_id"`
+	UnitID     string    `lake:"unit_id"`
+	Method     string    `lake:"method"`
+	Confidence float64   `lake:"confidence"`
+	Since      time.Time `lake:"since"` // when it was first seen with the unit
 }
 
-// Resolve maps each anonymous id that exactly one user signed in with to that user, in id order.
-func Resolve(edges []Edge) []Member {
-	users := map[string]string{}
-	shared := map[string]bool{}
-	for _, e := range edges {
-		if known, ok := users[e.AnonymousID]; ok && known != e.UserID {
-			shared[e.AnonymousID] = true
-		}
-		users[e.AnonymousID] = e.UserID
+// Merge is a row of identity_merge: a link began to hold two groups of ids together, or ceased to.
+type Merge struct {
+	At        time.Time `lake:"changed_at"`
+	Change    string    `lake:"change"` // merged or split
+	A         string    `lake:"entity_a"`
+	B         string    `lake:"entity_b"`
+	Left      string    `lake:"left_unit"` // what the two groups were called
+	Right     string    `lake:"right_unit"`
+	FirstSeen time.Time `lake:"first_seen"`
+	Reason    string    `lake:"reason"`
+}
+
+// Resolve makes units of edges, less those that a veto keeps apart. Its log is as if nothing had been
+// known before.
+func Resolve(edges []Edge, vetoes []Veto, guards Guards, now time.Time) ([]Member, *Graph) {
+	g := NewGraph(guards)
+	for _, v := range vetoes {
+		g.Veto(v.A, v.B)
 	}
-	out := make([]Member, 0, len(users))
-	for anonymous, user := range users {
-		if !shared[anonymous] {
-			out = append(out, Member{"a:" + anonymous, "u:" + user, "signed_in", 1})
+	for _, e := range edges {
+		g.Add(Link{A: "a:" + e.AnonymousID, B: "u:" + e.UserID, First: e.FirstSeen})
+	}
+	g.Settle(now)
+	out := []Member{}
+	for _, e := range edges {
+		if user := "u:" + e.UserID; g.Unit("a:"+e.AnonymousID) == user {
+			out = append(out, Member{"a:" + e.AnonymousID, user, "signed_in", 1, e.FirstSeen})
 		}
 	}
 	slices.SortFunc(out, func(a, b Member) int { return strings.Compare(a.EntityID, b.EntityID) })
+	return out, g
+}
+
+// news compares the merges of a graph with those that a log, replayed, says stand.
+func news(log []Merge, g *Graph, now time.Time) []Merge {
+	standing := map[[2]string]Merge{}
+	for _, m := range log {
+		if m.Change == "merged" {
+			standing[[2]string{m.A, m.B}] = m
+		} else {
+			delete(standing, [2]string{m.A, m.B})
+		}
+	}
+	var out []Merge
+	fates := map[[2]string]Fate{}
+	for l, fate := range g.Fates() {
+		if _, ok := standing[[2]string{l.A, l.B}]; ok {
+			fates[[2]string{l.A, l.B}] = fate
+		}
+	}
+	for c := range g.Log() {
+		if _, ok := standing[[2]string{c.Link.A, c.Link.B}]; c.Merged && !ok {
+			out = append(out, Merge{now, "merged", c.Link.A, c.Link.B, c.Left, c.Right, c.Link.First, "signed in"})
+		}
+	}
+	for pair, m := range standing {
+		if fate := fates[pair]; fate != Joined {
+			m.At, m.Change, m.Reason = now, "split", fate.String()
+			out = append(out, m)
+		}
+	}
+	slices.SortFunc(out, func(x, y Merge) int {
+		return cmp.Or(cmp.Compare(x.Change, y.Change), cmp.Compare(x.A, y.A), cmp.Compare(x.B, y.B))
+	})
 	return out
 }
 
-// Resolver keeps identity_map up to date with identity_edge.
+// Resolver keeps identity_map and its log, identity_merge, up to date with identity_edge.
 type Resolver struct {
 	Objects lake.Objects
 	Engine  lake.Engine
 	Catalog lake.Catalog
 	NewRun  func() string
+	Now     func() time.Time
 }
 
-// Run makes identity_map anew when the edges have changed, and returns the number of its rows, or
-// -1 when nothing was to do.
+// Run makes identity_map anew when the edges or the vetoes have changed, and returns the number of
+// its rows, or -1 when nothing was to do. The log is written first: a run that dies between the two
+// is repeated and finds its changes logged.
 func (r *Resolver) Run(ctx context.Context) (int, error) {
 	edges, err := r.Catalog.Table(ctx, "identity_edge")
 	if err != nil {
 		return 0, fmt.Errorf("resolve identities: %w", err)
 	}
-	source := edges.Partitions[0].Location
+	vetoes, err := Vetoes(ctx, r.Objects)
+	if err != nil {
+		return 0, fmt.Errorf("resolve identities: %w", err)
+	}
+	guards := DefaultGuards()
+	rules, err := json.Marshal([]any{vetoes, guards})
+	if err != nil {
+		return 0, fmt.Errorf("resolve identities: %w", err)
+	}
+	source := fmt.Sprintf("%s %x", edges.Partitions[0].Location, sha256.Sum256(rules))
 	current, err := r.Catalog.Table(ctx, "identity_map")
 	if err != nil && !fault.Is(err, fault.NotFound) {
 		return 0, fmt.Errorf("resolve identities: %w", err)
@@ -79,10 +141,33 @@ func (r *Resolver) Run(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("read identity edges: %w", err)
 	}
-	members := Resolve(rows)
+	members, graph := Resolve(rows, vetoes, guards, r.Now())
+	if err := r.log(ctx, graph); err != nil {
+		return 0, err
+	}
 	to := table.Place{Table: "identity_map", Run: r.NewRun(), Source: source}
 	if err := table.Write(ctx, r.Objects, r.Catalog, to, members); err != nil {
 		return 0, fmt.Errorf("write identity map: %w", err)
 	}
 	return len(members), nil
+}
+
+// log adds what is new to identity_merge.
+func (r *Resolver) log(ctx context.Context, g *Graph) error {
+	var log []Merge
+	_, err := r.Catalog.Table(ctx, "identity_merge")
+	if err == nil {
+		log, err = lake.Read[Merge](ctx, r.Engine, "select * from identity_merge order by changed_at, change, entity_a, entity_b")
+	}
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return fmt.Errorf("read merge log: %w", err)
+	}
+	added := news(log, g, r.Now())
+	if len(added) == 0 && err == nil {
+		return nil
+	}
+	if err := table.Write(ctx, r.Objects, r.Catalog, table.Place{Table: "identity_merge", Run: r.NewRun()}, append(log, added...)); err != nil {
+		return fmt.Errorf("write merge log: %w", err)
+	}
+	return nil
 }

@@ -178,7 +178,7 @@ func handwritten(b *testing.B, h *home) string {
 	return `with a as (
     select u.entity_id, x.unit_id, x.variant, x.first_exposure_ts
     from ` + files("fact_experiment_exposure") + ` as x
-    join ` + files("dim_user") + ` as u on u.unit_id = x.unit_id
+    join ` + files("dim_user") + ` as u on u.unit_id = x.unit_id and u.valid_to is null
     where x.experiment_id = 'checkout'
         and x.exposure_date between '2026-01-05' and '2026-01-18'
         and not x.is_multi_variant

@@ -188,7 +188,9 @@ loss as (
         x.unit_id,
         max(case when s.lost > 0 then 1 else 0 end) as lossy
     from unit as x
-    join dim_user as u on u.unit_id = x.unit_id
+    join dim_user as u
+        on u.unit_id = x.unit_id
+        and u.valid_to is null
     join ledger_session as s
         on s.entity_id = u.entity_id
         and s.event_date >= x.exposure_date

@@ -49,7 +49,7 @@ entity as (
         x.exposure_date,
         x.first_exposure_ts
     from unit as x
-    join dim_user as u on u.unit_id = x.unit_id
+    join dim_user as u on u.unit_id = x.unit_id and u.valid_to is null
 ),
 
 value as (

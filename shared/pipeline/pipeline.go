@@ -74,7 +74,7 @@ func (p *Pipeline) Model(ctx context.Context, _ time.Time) error {
 
 // Resolve finds out who is who, and who saw what.
 func (p *Pipeline) Resolve(ctx context.Context, _ time.Time) error {
-	resolver := &identity.Resolver{Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun}
+	resolver := &identity.Resolver{Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun, Now: p.Now}
 	if _, err := resolver.Run(ctx); err != nil {
 		return err
 	}

@@ -122,7 +122,7 @@ func tables(t *testing.T, lake string) map[string][][]string {
 	out := map[string][][]string{}
 	for name, sql := range map[string]string{
 		"fact_event":               "select event_date, count(*), count(distinct event_id), min(event_id), max(event_id), count(distinct entity_id) from fact_event group by event_date order by event_date",
-		"dim_user":                 "select * from dim_user order by entity_id",
+		"dim_user":                 "select * from dim_user order by entity_id, valid_from",
 		"fact_experiment_exposure": "select * from fact_experiment_exposure order by experiment_id, unit_id",
 		"statistic":                "select experiment_id, metric, variant, exposure_date, units, nonzero, mean_y, yy, mean_d from fact_experiment_statistic order by experiment_id, metric, variant, exposure_date",
 		"results":                  "select experiment_id, metric, variant, units_control, units_treatment, lift, lift_low, significance, guardrail, status from fact_experiment_results order by experiment_id, metric, variant",

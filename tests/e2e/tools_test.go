@@ -2,11 +2,16 @@ package e2e_test
 
 import (
 	"bytes"
+	"encoding/csv"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"verdict/shared/identity/identitytest"
+	"verdict/shared/identity/linkage"
 )
 
 // The engine through the binary: cases in, answers out.
@@ -77,5 +82,41 @@ func TestPlanDiff(t *testing.T) {
 	}
 	if out, complaints, err := verdict(t, "plan", "check"); err != nil || !strings.Contains(out, "12 events") {
 		t.Errorf("check: %v: %s%s", err, out, complaints)
+	}
+}
+
+// Labelled records through the binary: linked without their labels, scored against them.
+func TestIdentityScore(t *testing.T) {
+	persons := identitytest.NewPersons(300, 5)
+	var rows bytes.Buffer
+	w := csv.NewWriter(&rows)
+	w.Write(append(persons.Table.Columns, "person"))
+	for i, row := range persons.Table.Rows {
+		w.Write(append(row, persons.Truth[i]))
+	}
+	w.Flush()
+	dir := t.TempDir()
+	file, config := filepath.Join(dir, "persons.csv"), filepath.Join(dir, "link.yaml")
+	for name, body := range map[string][]byte{file: rows.Bytes(), config: []byte("blocking: [[surname], [date_of_birth], ['given_name:2', postcode]]\n")} {
+		if err := os.WriteFile(name, body, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, complaints, err := verdict(t, "identity", "score", "--truth", "person", "--config", config, "--json", file)
+	var got struct {
+		Records, Threshold float64
+		Blocking           []json.RawMessage
+		Units              linkage.Quality
+	}
+	if err != nil || json.Unmarshal([]byte(out), &got) != nil {
+		t.Fatalf("%v: %s%s", err, out, complaints)
+	}
+	if got.Records != float64(len(persons.Truth)) || len(got.Blocking) != 3 || got.Units.Persons != 300 || got.Units.Pairwise.F1 < 0.97 || got.Units.Pairwise.F1 > 1 {
+		t.Errorf("%+v", got)
+	}
+	for _, wrong := range [][]string{{"score", file}, {"score", "--truth", "nobody", file}, {"veto", "--lake", dir, "a:1", "u:1"}, {"veto", "--lake", dir, "--reason", "x", "1", "2"}} {
+		if out, _, err := verdict(t, append([]string{"identity"}, wrong...)...); err == nil {
+			t.Errorf("%v: %s", wrong, out)
+		}
 	}
 }

@@ -49,6 +49,16 @@ func OpenFile(ctx context.Context, path string) (*File, error) {
 // Close ends the reading.
 func (f *File) Close() error { return f.db.Close() }
 
+// Columns names the columns in the order of the file.
+func (f *File) Columns(ctx context.Context) ([]string, error) {
+	var out []string
+	err := f.Each(ctx, "select column_name from (describe data)", func(values []*string) error {
+		out = append(out, *values[0])
+		return nil
+	})
+	return out, err
+}
+
 // Each implements mapping.Rows.
 func (f *File) Each(ctx context.Context, query string, row func(values []*string) error) error {
 	return scan(ctx, f.db, query, nil, row)
