@@ -52,10 +52,10 @@ func (s synthesized) of(kinds ...string) []resource {
 // build fills a folder as make functions does, with bootstraps that say no more than their name.
 func build(folder string) error {
 	for _, name := range functionNames() {
-		if err := os.MkdirAll(filepath.Join(folder, name), 0o750); err != nil {
+		if err := os.MkdirAll(filepath.Join(folder, "arm64", name), 0o750); err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(folder, name, "bootstrap"), []byte(name), 0o700); err != nil {
+		if err := os.WriteFile(filepath.Join(folder, "arm64", name, "bootstrap"), []byte(name), 0o700); err != nil {
 			return err
 		}
 	}
@@ -486,7 +486,7 @@ func TestADeploymentChangesWhatChanged(t *testing.T) {
 	if err := build(folder); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(folder, "elt", "bootstrap"), []byte("changed"), 0o700); err != nil {
+	if err := os.WriteFile(filepath.Join(folder, "arm64", "elt", "bootstrap"), []byte("changed"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	changed, err := synthesize(folder, dev())
