@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/firehose"
 
 	"verdict/shared/awsio/s3"
+	"verdict/shared/awsio/setting"
 	"verdict/shared/embedded/flagapi"
 	"verdict/shared/embedded/shop"
 	"verdict/shared/experiment"
@@ -24,11 +25,12 @@ import (
 )
 
 const (
-	stage    = "production" // of the flag platform
-	token    = "token"
-	writeKey = "wk_shop"
-	visitors = 300
-	days     = 21
+	stage       = "production" // of the flag platform
+	token       = "token"
+	flagProject = "1"
+	writeKey    = "wk_shop"
+	visitors    = 300
+	days        = 21
 )
 
 func TestOnAnEmulator(t *testing.T) {
@@ -52,9 +54,28 @@ func TestOnAnEmulator(t *testing.T) {
 	flags := openFlags(t, p.Experiments)
 	collector := out.get(t, "verdict-dev-app", "collectorAddress")
 	start := p.Experiments[0].Start.Time
-	t.Run("events land", func(t *testing.T) { e.collects(t, m.bucket, collector, flags, start) })
-	if t.Failed() {
-		return
+	flagAPI, inbox, channel := serve(t, flags), &mailbox{}, &mailbox{}
+	e.fill(t, "verdict/dev/optimizely", token)
+	e.fill(t, "verdict/dev/slack", serve(t, channel))
+	e.set(t, "elt", map[string]string{setting.Datafile: flagAPI + flagapi.DatafilePath(stage)})
+	e.set(t, "decider", map[string]string{
+		setting.OptimizelyURL: flagAPI + flagapi.BasePath, setting.OptimizelyProject: flagProject, setting.OptimizelyStage: stage,
+	})
+	e.subscribe(t, inbox)
+
+	for _, step := range []struct {
+		name string
+		run  func(*testing.T)
+	}{
+		{"events land", func(t *testing.T) { e.collects(t, m.bucket, collector, flags, start) }},
+		{"a schedule runs elt", func(t *testing.T) { e.models(t, m) }},
+		{"the jobs decide", func(t *testing.T) { e.decides(t, m, flags, inbox, channel, start.AddDate(0, 0, days)) }},
+		{"the dashboard answers", func(t *testing.T) { e.shows(t, out.get(t, "verdict-dev-app", "dashboardAddress")) }},
+		{"one machine says the same", func(t *testing.T) { sameOnOneMachine(t, m, p, start.AddDate(0, 0, days)) }},
+	} {
+		if !t.Run(step.name, step.run) {
+			return // the next steps need what this one does
+		}
 	}
 }
 
@@ -77,7 +98,7 @@ func openFlags(t *testing.T, experiments []*experiment.Experiment) *flagapi.Serv
 		}
 		flags = append(flags, feature.Flag{Key: e.Flag, Environment: stage, Enabled: true, Rules: []feature.Rule{rule}})
 	}
-	server, err := flagapi.New(flagapi.Config{Project: "1", Token: token, Default: "control"}, flags, time.Now)
+	server, err := flagapi.New(flagapi.Config{Project: flagProject, Token: token, Default: "control"}, flags, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,6 +138,8 @@ func (e *emulator) collects(t *testing.T, bucket *s3.Bucket, collector string, f
 		t.Fatal(err)
 	}
 	sent := visits.Counts()
+	deserters := desert(bucketer, start)
+	e.post(t, collector, deserters)
 	landed := map[string]int{}
 	for _, prefix := range []string{"raw/", "quarantine/", "errors/"} {
 		objects, err := bucket.List(t.Context(), prefix)
@@ -131,7 +154,7 @@ func (e *emulator) collects(t *testing.T, bucket *s3.Bucket, collector string, f
 		}
 	}
 	t.Logf("sent %+v, landed %v", sent, landed)
-	if landed["quarantine/"] == 0 || landed["errors/"] != 0 || landed["raw/"]+landed["quarantine/"] != sent.Events {
+	if landed["quarantine/"] == 0 || landed["errors/"] != 0 || landed["raw/"]+landed["quarantine/"] != sent.Events+len(deserters) {
 		t.Errorf("landed %v of %d events, %d of them broken", landed, sent.Events, sent.Invalid)
 	}
 }

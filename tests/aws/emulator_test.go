@@ -214,6 +214,16 @@ func (e *emulator) function(t *testing.T, name string) string {
 	return ""
 }
 
+// variable is one of the environment of a deployed function.
+func (e *emulator) variable(t *testing.T, function, name string) string {
+	t.Helper()
+	var now struct {
+		Environment struct{ Variables map[string]string }
+	}
+	e.call(t, "lambda", http.MethodGet, "/2015-03-31/functions/"+e.function(t, function)+"/configuration", "", nil, &now)
+	return now.Environment.Variables[name]
+}
+
 // set changes variables in the environment of a deployed function.
 func (e *emulator) set(t *testing.T, name string, variables map[string]string) {
 	t.Helper()
