@@ -277,6 +277,10 @@ func (e *emulator) schedule(t *testing.T, job, expression string) {
 		now["State"] = "DISABLED"
 		if expression != "" {
 			now["State"], now["ScheduleExpression"] = "ENABLED", expression
+			// The emulator's scheduler does not fill this in.
+			if target, ok := now["Target"].(map[string]any); ok {
+				target["Input"] = strings.ReplaceAll(fmt.Sprint(target["Input"]), "<aws.scheduler.scheduled-time>", time.Now().UTC().Format(time.RFC3339))
+			}
 		}
 		e.call(t, "scheduler", http.MethodPut, "/schedules/"+s.Name, "", now, nil)
 		return

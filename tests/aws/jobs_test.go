@@ -142,7 +142,7 @@ func (e *emulator) subscribe(t *testing.T, to *mailbox) {
 // models waits for the scheduler to run elt.
 func (e *emulator) models(t *testing.T, m *mirror) {
 	e.schedule(t, "elt", "rate(1 minute)")
-	e.within(t, 5*time.Minute, "the schedule of elt makes the last model", func() bool {
+	e.within(t, 3*time.Minute, "the schedule of elt makes the last model", func() bool {
 		_, err := m.catalog.Table(t.Context(), "identity_edge")
 		return err == nil
 	})
