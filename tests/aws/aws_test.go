@@ -72,6 +72,8 @@ func TestOnAnEmulator(t *testing.T) {
 		{"the jobs decide", func(t *testing.T) { e.decides(t, m, flags, inbox, channel, start.AddDate(0, 0, days)) }},
 		{"the dashboard answers", func(t *testing.T) { e.shows(t, out.get(t, "verdict-dev-app", "dashboardAddress")) }},
 		{"one machine says the same", func(t *testing.T) { sameOnOneMachine(t, m, p, start.AddDate(0, 0, days)) }},
+		{"a redeployment fails no request", func(t *testing.T) { e.redeploys(t, m.bucket, collector) }},
+		{"destroy leaves nothing", func(t *testing.T) { e.vanishes(t, bucket) }},
 	} {
 		if !t.Run(step.name, step.run) {
 			return // the next steps need what this one does
