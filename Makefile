@@ -52,16 +52,20 @@ $(WEB)/node_modules: $(WEB)/package-lock.json
 	@touch $@
 
 .PHONY: test-browser
-test-browser: bin/verdict $(WEB)/node_modules ## slow: the browser SDK in a real Chromium against the real collector
-	@command -v chromium >/dev/null || apt-get install -y --no-install-recommends chromium || { echo "Install Chromium (Debian: apt-get install chromium)."; exit 1; }
+test-browser: bin/verdict $(WEB)/node_modules chromium ## slow: the browser SDK in a real Chromium against the real collector
 	CHROMIUM=$$(command -v chromium) npm --prefix $(WEB) run test:chromium
+
+.PHONY: chromium
+chromium:
+	@command -v chromium >/dev/null || apt-get install -y --no-install-recommends chromium || { echo "Install Chromium (Debian: apt-get install chromium)."; exit 1; }
 
 # The emulator runs the Lambdas' binaries on this machine, so they are built for it.
 .PHONY: e2e-aws
 e2e-aws: export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION = 20
-e2e-aws: .bin/emulator/bin/ministack .bin/cdk/node_modules/.bin/cdk ## slow: deploy to an emulator of AWS on loopback, and run there
+e2e-aws: .bin/emulator/bin/ministack .bin/cdk/node_modules/.bin/cdk $(WEB)/node_modules chromium ## slow: deploy to an emulator of AWS on loopback, and run there
 	$(MAKE) --no-print-directory functions ARCH=$$($(GO) env GOHOSTARCH)
-	EMULATOR=$(CURDIR)/.bin/emulator/bin/ministack CDK=$(CURDIR)/.bin/cdk/node_modules/.bin/cdk \
+	npm --prefix $(WEB) run build
+	CHROMIUM=$$(command -v chromium) EMULATOR=$(CURDIR)/.bin/emulator/bin/ministack CDK=$(CURDIR)/.bin/cdk/node_modules/.bin/cdk \
 		$(GO) test ./tests/aws -count=1 -timeout 60m -v
 
 .bin/emulator/bin/ministack: tests/aws/requirements.txt

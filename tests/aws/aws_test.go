@@ -5,6 +5,8 @@ package aws_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"os/exec"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -68,6 +70,7 @@ func TestOnAnEmulator(t *testing.T) {
 		run  func(*testing.T)
 	}{
 		{"events land", func(t *testing.T) { e.collects(t, m.bucket, collector, flags, start) }},
+		{"a browser's events land", func(t *testing.T) { browses(t, m.bucket, collector) }},
 		{"a schedule runs elt", func(t *testing.T) { e.models(t, m) }},
 		{"the jobs decide", func(t *testing.T) { e.decides(t, m, flags, inbox, channel, start.AddDate(0, 0, days)) }},
 		{"the dashboard answers", func(t *testing.T) { e.shows(t, out.get(t, "verdict-dev-app", "dashboardAddress")) }},
@@ -158,6 +161,32 @@ func (e *emulator) collects(t *testing.T, bucket *s3.Bucket, collector string, f
 	t.Logf("sent %+v, landed %v", sent, landed)
 	if landed["quarantine/"] == 0 || landed["errors/"] != 0 || landed["raw/"]+landed["quarantine/"] != sent.Events+len(deserters) {
 		t.Errorf("landed %v of %d events, %d of them broken", landed, sent.Events, sent.Invalid)
+	}
+}
+
+// browses lets the browser SDK in a real Chromium, on a page of another origin, send to the collector.
+func browses(t *testing.T, bucket *s3.Bucket, collector string) {
+	chromium := exec.CommandContext(t.Context(), "node", "../../events/web/chromium/deployed.mjs", collector, writeKey)
+	out, err := chromium.CombinedOutput()
+	if err != nil {
+		t.Fatalf("browser: %v\n%s", err, out)
+	}
+	objects, err := bucket.List(t.Context(), "raw/namespace=shop/event_date=2026-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	landed := 0
+	for _, o := range objects {
+		body, err := bucket.Get(t.Context(), o.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(body), `"event_name":"search_performed"`) && strings.Contains(string(body), `"app":{"name":"deployed"`) { // one event an object, see streams
+			landed++
+		}
+	}
+	if sent := strings.TrimSpace(string(out)); sent == "0" || strconv.Itoa(landed) != sent {
+		t.Errorf("%d events landed of %s", landed, sent)
 	}
 }
 
