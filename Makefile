@@ -41,6 +41,7 @@ test: test-web test-go ## all fast tests: Go, SQL, browser SDK
 test-go: ## Go and SQL tests
 	$(GO) vet ./...
 	$(GO) test ./...
+	@echo "Skipped: the deployment to an emulator of AWS (make e2e-aws)."
 	@[ -d ../shared ] || echo "Skipped: the tests on published figures and data, which are not beside this checkout (../shared)."
 
 .PHONY: test-web

@@ -63,7 +63,11 @@ func build(folder string) error {
 }
 
 func synthesize(folder string, environments ...Environment) (synthesized, error) {
-	app := awscdk.NewApp(&awscdk.AppProps{Outdir: jsii.String(filepath.Join(folder, "cdk.out"))})
+	return synthesizeWith(nil, folder, environments...)
+}
+
+func synthesizeWith(context map[string]any, folder string, environments ...Environment) (synthesized, error) {
+	app := awscdk.NewApp(&awscdk.AppProps{Outdir: jsii.String(filepath.Join(folder, "cdk.out")), Context: &context})
 	if err := addEnvironments(app, folder, environments...); err != nil {
 		return synthesized{}, err
 	}
@@ -557,6 +561,31 @@ func TestABrokenEnvironmentSaysWhatIsWrong(t *testing.T) {
 				t.Errorf("got error %v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+func TestTheArchitectureIsThatOfTheBuild(t *testing.T) {
+	folder := t.TempDir()
+	if err := build(folder); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := synthesizeWith(map[string]any{"arch": "amd64"}, folder, dev()); err == nil || !strings.Contains(err.Error(), "make functions") {
+		t.Errorf("without a build for amd64: got error %v", err)
+	}
+	if err := os.Rename(filepath.Join(folder, "arm64"), filepath.Join(folder, "amd64")); err != nil {
+		t.Fatal(err)
+	}
+	s, err := synthesizeWith(map[string]any{"arch": "amd64"}, folder, dev())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range s.of("AWS::Lambda::Function") {
+		if got := r.properties["Architectures"].([]any)[0]; got != "x86_64" {
+			t.Errorf("%s is for %s", r, got)
+		}
+	}
+	if _, err := synthesizeWith(map[string]any{"arch": "mips"}, folder, dev()); err == nil || !strings.Contains(err.Error(), "mips") {
+		t.Errorf("got error %v, want one that names mips", err)
 	}
 }
 

@@ -149,7 +149,6 @@ func (e *emulator) models(t *testing.T, m *mirror) {
 		return err == nil
 	})
 	e.schedule(t, "elt", "")
-	e.invoke(t, "elt", time.Now()) // that of the schedule has ended when this one begins, or this one ends at once
 	count, err := m.Query(t.Context(), "SELECT count(*) AS n FROM fact_event")
 	if err != nil {
 		t.Fatal(err)
@@ -261,11 +260,11 @@ func decisions(t *testing.T, objects lake.Objects) []decide.Decision {
 	return all
 }
 
-// equal holds everything to be the same but the last bits of a sum, which depend on the order in which
-// DuckDB's threads add.
+// equal holds everything to be the same but the last bits of a sum: they depend on the order in which
+// DuckDB's threads add, and differ from run to run on one machine, too.
 func equal[T any](t *testing.T, what string, there, here []T, but ...cmp.Option) {
 	t.Helper()
-	if diff := cmp.Diff(here, there, append(but, cmpopts.EquateNaNs(), cmpopts.EquateApprox(1e-12, 1e-13))...); diff != "" {
+	if diff := cmp.Diff(here, there, append(but, cmpopts.EquateNaNs(), cmpopts.EquateApprox(1e-10, 1e-12))...); diff != "" {
 		t.Errorf("%s: -one machine +emulator:\n%s", what, diff)
 		return
 	}
