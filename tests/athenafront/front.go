@@ -45,7 +45,7 @@ type object map[string]any
 
 // request is whatever the four actions take.
 type request struct {
-	QueryString, ClientRequestToken, QueryExecutionId, NextToken string //nolint:revive,staticcheck // Athena's names
+	QueryString, ClientRequestToken, QueryExecutionId, NextToken string //nolint:revive // Athena's names
 }
 
 func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -115,7 +115,7 @@ func (f *Front) run(ctx context.Context, sql string) (lake.Result, error) {
 	}
 	var partitionBy []string
 	if parts[3] != "" {
-		for _, column := range strings.Split(parts[3], ", ") {
+		for column := range strings.SplitSeq(parts[3], ", ") {
 			partitionBy = append(partitionBy, strings.Trim(column, "'"))
 		}
 	}

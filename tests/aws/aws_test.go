@@ -65,23 +65,15 @@ func TestOnAnEmulator(t *testing.T) {
 	})
 	e.subscribe(t, inbox)
 
-	for _, step := range []struct {
-		name string
-		run  func(*testing.T)
-	}{
-		{"events land", func(t *testing.T) { e.collects(t, m.bucket, collector, flags, start) }},
-		{"a browser's events land", func(t *testing.T) { browses(t, m.bucket, collector) }},
-		{"a schedule runs elt", func(t *testing.T) { e.models(t, m) }},
-		{"the jobs decide", func(t *testing.T) { e.decides(t, m, flags, inbox, channel, start.AddDate(0, 0, days)) }},
-		{"the dashboard answers", func(t *testing.T) { e.shows(t, out.get(t, "verdict-dev-app", "dashboardAddress")) }},
-		{"one machine says the same", func(t *testing.T) { sameOnOneMachine(t, m, p, start.AddDate(0, 0, days)) }},
-		{"a redeployment fails no request", func(t *testing.T) { e.redeploys(t, m.bucket, collector) }},
-		{"destroy leaves nothing", func(t *testing.T) { e.vanishes(t, bucket) }},
-	} {
-		if !t.Run(step.name, step.run) {
-			return // the next steps need what this one does
-		}
-	}
+	end := start.AddDate(0, 0, days)
+	_ = t.Run("events land", func(t *testing.T) { e.collects(t, m.bucket, collector, flags, start) }) && // the next steps need what one does
+		t.Run("a browser's events land", func(t *testing.T) { browses(t, m.bucket, collector) }) &&
+		t.Run("a schedule runs elt", func(t *testing.T) { e.models(t, m) }) &&
+		t.Run("the jobs decide", func(t *testing.T) { e.decides(t, m, flags, inbox, channel, end) }) &&
+		t.Run("the dashboard answers", func(t *testing.T) { e.shows(t, out.get(t, "verdict-dev-app", "dashboardAddress")) }) &&
+		t.Run("one machine says the same", func(t *testing.T) { sameOnOneMachine(t, m, p, end) }) &&
+		t.Run("a redeployment fails no request", func(t *testing.T) { e.redeploys(t, m.bucket, collector) }) &&
+		t.Run("destroy leaves nothing", func(t *testing.T) { e.vanishes(t, bucket) })
 }
 
 // serve is a server on loopback for as long as the test.
@@ -112,6 +104,7 @@ func openFlags(t *testing.T, experiments []*experiment.Experiment) *flagapi.Serv
 
 // collects plays the shop against the deployed collector, and looks where its events went.
 func (e *emulator) collects(t *testing.T, bucket *s3.Bucket, collector string, flags *flagapi.Server, start time.Time) {
+	t.Helper()
 	datafile, err := flags.Datafile(stage)
 	if err != nil {
 		t.Fatal(err)
@@ -166,6 +159,7 @@ func (e *emulator) collects(t *testing.T, bucket *s3.Bucket, collector string, f
 
 // browses lets the browser SDK in a real Chromium, on a page of another origin, send to the collector.
 func browses(t *testing.T, bucket *s3.Bucket, collector string) {
+	t.Helper()
 	chromium := exec.CommandContext(t.Context(), "node", "../../events/web/chromium/deployed.mjs", collector, writeKey)
 	out, err := chromium.CombinedOutput()
 	if err != nil {

@@ -53,7 +53,7 @@ func start(t *testing.T, elsewhere map[string]string) *emulator {
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := exec.Command(binary) //nolint:gosec,noctx // the Makefile names it; it is ended below, with its Lambdas
+	command := exec.Command(binary) //nolint:gosec // the Makefile names it; it is ended below, with its Lambdas
 	command.Stdout, command.Stderr = log, log
 	command.Env = append(e.environment(),
 		"GATEWAY_PORT="+port, "BIND_HOST=127.0.0.1", "IOT_MTLS_ENABLED=0", "SFTP_ENABLED=0", "DOCKER_HOST=unix:///dev/null")
@@ -79,8 +79,8 @@ func start(t *testing.T, elsewhere map[string]string) *emulator {
 			t.Logf("the emulator's last words:\n%s", text[max(0, len(text)-8000):])
 		}
 	})
-	e.within(t, time.Minute, "the emulator answers", func() bool {
-		response, err := http.Get(e.url() + "/_ministack/health") //nolint:noctx // within ends it
+	within(t, time.Minute, "the emulator answers", func() bool {
+		response, err := http.Get(e.url() + "/_ministack/health")
 		if err != nil {
 			return false
 		}
@@ -93,7 +93,7 @@ func start(t *testing.T, elsewhere map[string]string) *emulator {
 // free is an address on loopback that nobody listens at.
 func free(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // at once
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,7 +248,7 @@ func (e *emulator) invoke(t *testing.T, name string, at time.Time) {
 }
 
 // within waits until something is so.
-func (e *emulator) within(t *testing.T, d time.Duration, what string, so func() bool) {
+func within(t *testing.T, d time.Duration, what string, so func() bool) {
 	t.Helper()
 	for end := time.Now().Add(d); !so(); time.Sleep(200 * time.Millisecond) {
 		if time.Now().After(end) {

@@ -132,7 +132,7 @@ func (e *emulator) subscribe(t *testing.T, to *mailbox) {
 		t.Fatal(err)
 	}
 	var letter struct{ Token string }
-	e.within(t, time.Minute, "SNS asks for confirmation", func() bool { return to.about("SubscriptionConfirmation") != "" })
+	within(t, time.Minute, "SNS asks for confirmation", func() bool { return to.about("SubscriptionConfirmation") != "" })
 	if err := json.Unmarshal([]byte(to.about("SubscriptionConfirmation")), &letter); err != nil {
 		t.Fatal(err)
 	}
@@ -143,8 +143,9 @@ func (e *emulator) subscribe(t *testing.T, to *mailbox) {
 
 // models waits for the scheduler to run elt.
 func (e *emulator) models(t *testing.T, m *mirror) {
+	t.Helper()
 	e.schedule(t, "elt", "rate(1 minute)")
-	e.within(t, 3*time.Minute, "the schedule of elt makes the last model", func() bool {
+	within(t, 3*time.Minute, "the schedule of elt makes the last model", func() bool {
 		_, err := m.catalog.Table(t.Context(), "identity_edge")
 		return err == nil
 	})
@@ -158,6 +159,7 @@ func (e *emulator) models(t *testing.T, m *mirror) {
 
 // decides runs the other jobs as of a day, and looks at what they moved and whom they told.
 func (e *emulator) decides(t *testing.T, m *mirror, flags *flagapi.Server, inbox, channel *mailbox, asOf time.Time) {
+	t.Helper()
 	before := flags.Revision()
 	for _, job := range []string{"identity", "evaluator", "decider"} {
 		e.invoke(t, job, asOf)
@@ -182,12 +184,13 @@ func (e *emulator) decides(t *testing.T, m *mirror, flags *flagapi.Server, inbox
 			t.Fatalf("after the rollback somebody gets %+v, %v", d, err)
 		}
 	}
-	e.within(t, time.Minute, "SNS delivers the decision", func() bool { return inbox.about("Notification", "Roll back") != "" })
-	e.within(t, time.Minute, "the notifier carries it on to Slack", func() bool { return channel.about("Roll back") != "" })
+	within(t, time.Minute, "SNS delivers the decision", func() bool { return inbox.about("Notification", "Roll back") != "" })
+	within(t, time.Minute, "the notifier carries it on to Slack", func() bool { return channel.about("Roll back") != "" })
 }
 
 // shows asks the dashboard through its API, which answers nobody who has not signed.
 func (e *emulator) shows(t *testing.T, dashboard string) {
+	t.Helper()
 	get := func(path string, sign bool) (int, string) {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, dashboard+path, http.NoBody)
 		if err != nil {
@@ -216,6 +219,7 @@ func (e *emulator) shows(t *testing.T, dashboard string) {
 
 // sameOnOneMachine gives bin/verdict the events that landed in the emulator's bucket.
 func sameOnOneMachine(t *testing.T, m *mirror, p *project.Project, asOf time.Time) {
+	t.Helper()
 	root := t.TempDir()
 	for _, landed := range []string{"raw", "quarantine"} {
 		if err := os.CopyFS(filepath.Join(root, landed), os.DirFS(m.store.Path(landed))); err != nil {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -56,7 +57,7 @@ func (f *traffic) run(ctx context.Context, client *http.Client, collector string
 }
 
 func send(client *http.Client, collector, body string) (problem string) {
-	response, err := client.Post(collector+"/v1/events", "application/json", strings.NewReader(body)) //nolint:noctx // the client has a timeout
+	response, err := client.Post(collector+"/v1/events", "application/json", strings.NewReader(body))
 	if err != nil {
 		return err.Error()
 	}
@@ -76,6 +77,7 @@ func (f *traffic) count() int {
 
 // redeploys deploys a new build of the collector while events come in.
 func (e *emulator) redeploys(t *testing.T, bucket *awss3.Bucket, collector string) {
+	t.Helper()
 	hash := func() string {
 		var f struct{ CodeSha256 string }
 		e.call(t, "lambda", http.MethodGet, "/2015-03-31/functions/"+e.function(t, "collector")+"/configuration", "", nil, &f)
@@ -91,7 +93,7 @@ func (e *emulator) redeploys(t *testing.T, bucket *awss3.Bucket, collector strin
 			t.Error(err)
 		}
 	})
-	changed := append(old[:len(old):len(old)], "another build"...) // the loader does not look beyond the last section
+	changed := slices.Concat(old, []byte("another build")) // the loader does not look beyond the last section
 	if err := os.WriteFile(binary, changed, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -104,13 +106,13 @@ func (e *emulator) redeploys(t *testing.T, bucket *awss3.Bucket, collector strin
 	for n := range inFlight {
 		senders.Go(func() { f.run(ctx, e.client, collector, n) })
 	}
-	e.within(t, time.Minute, "events come in", func() bool { return f.count() > 20 })
+	within(t, time.Minute, "events come in", func() bool { return f.count() > 20 })
 	e.deploy(t)
 	if hash() == before {
 		t.Error("the collector was not deployed anew")
 	}
 	during := f.count()
-	e.within(t, time.Minute, "events come in afterwards", func() bool { return f.count() > during+50 })
+	within(t, time.Minute, "events come in afterwards", func() bool { return f.count() > during+50 })
 	cancel()
 	senders.Wait()
 	if len(f.failed) > 0 {
@@ -148,6 +150,7 @@ func (e *emulator) redeploys(t *testing.T, bucket *awss3.Bucket, collector strin
 
 // vanishes empties the bucket, as docs/deploy.md says, and destroys both stacks.
 func (e *emulator) vanishes(t *testing.T, bucket string) {
+	t.Helper()
 	client := s3.NewFromConfig(e.config(), func(o *s3.Options) { o.UsePathStyle = true })
 	pages := s3.NewListObjectVersionsPaginator(client, &s3.ListObjectVersionsInput{Bucket: &bucket})
 	for pages.HasMorePages() {

@@ -25,7 +25,7 @@ func (s streams) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	type response struct {
-		RecordId, ErrorCode, ErrorMessage string `json:",omitempty"` //nolint:revive,staticcheck // Firehose's names
+		RecordId, ErrorCode, ErrorMessage string `json:",omitempty"` //nolint:revive // Firehose's names
 	}
 	answer := struct {
 		FailedPutCount   int
