@@ -6,7 +6,9 @@ SHELL := /bin/bash
 GO        ?= go
 SERVE     ?= 1
 LINT      := v2.12.2
+CDK       := 2.1148.1
 FUNCTIONS := collector replay elt identity evaluator decider notifier dashboard monitor canary
+ARCH      ?= arm64
 WEB       := events/web
 
 # To inline Arrow's kernels and go-json takes a third of a first build, and neither is ever hot here.
@@ -39,6 +41,7 @@ test: test-web test-go ## all fast tests: Go, SQL, browser SDK
 test-go: ## Go and SQL tests
 	$(GO) vet ./...
 	$(GO) test ./...
+	@echo "Skipped: the deployment to an emulator of AWS (make e2e-aws)."
 	@[ -d ../shared ] || echo "Skipped: the tests on published figures and data, which are not beside this checkout (../shared)."
 
 .PHONY: test-web
@@ -50,9 +53,30 @@ $(WEB)/node_modules: $(WEB)/package-lock.json
 	@touch $@
 
 .PHONY: test-browser
-test-browser: bin/verdict $(WEB)/node_modules ## slow: the browser SDK in a real Chromium against the real collector
-	@command -v chromium >/dev/null || apt-get install -y --no-install-recommends chromium || { echo "Install Chromium (Debian: apt-get install chromium)."; exit 1; }
+test-browser: bin/verdict $(WEB)/node_modules chromium ## slow: the browser SDK in a real Chromium against the real collector
 	CHROMIUM=$$(command -v chromium) npm --prefix $(WEB) run test:chromium
+
+.PHONY: chromium
+chromium:
+	@command -v chromium >/dev/null || apt-get install -y --no-install-recommends chromium || { echo "Install Chromium (Debian: apt-get install chromium)."; exit 1; }
+
+# The emulator runs the Lambdas' binaries on this machine, so they are built for it.
+.PHONY: e2e-aws
+e2e-aws: export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION = 20
+e2e-aws: .bin/emulator/bin/ministack .bin/cdk/node_modules/.bin/cdk $(WEB)/node_modules chromium ## slow: deploy to an emulator of AWS on loopback, and run there
+	$(MAKE) --no-print-directory functions ARCH=$$($(GO) env GOHOSTARCH)
+	npm --prefix $(WEB) run build
+	CHROMIUM=$$(command -v chromium) EMULATOR=$(CURDIR)/.bin/emulator/bin/ministack CDK=$(CURDIR)/.bin/cdk/node_modules/.bin/cdk \
+		$(GO) test ./tests/aws -count=1 -timeout 60m -v
+
+.bin/emulator/bin/ministack: tests/aws/requirements.txt
+	python3 -m venv --clear .bin/emulator
+	.bin/emulator/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+.bin/cdk/node_modules/.bin/cdk:
+	npm --prefix .bin/cdk install --no-audit --no-fund --no-save aws-cdk@$(CDK)
+	@touch $@
 
 .PHONY: test-seeds
 test-seeds: bin/verdict ## slow: the demo's verdicts must be right for 20 seeds (SEEDS=20)
@@ -87,11 +111,11 @@ lint: .bin/golangci-lint ## golangci-lint
 ## Deploy
 
 .PHONY: functions
-functions: $(FUNCTIONS:%=.build/%/bootstrap) ## build every Lambda for linux/arm64
+functions: $(FUNCTIONS:%=.build/$(ARCH)/%/bootstrap) ## build every Lambda for linux (ARCH=arm64)
 
-.PHONY: $(FUNCTIONS:%=.build/%/bootstrap)
-$(FUNCTIONS:%=.build/%/bootstrap): .build/%/bootstrap:
-	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build -trimpath -buildvcs=false -tags lambda.norpc -ldflags "-s -w" -o $@ ./functions/$*
+.PHONY: $(FUNCTIONS:%=.build/$(ARCH)/%/bootstrap)
+$(FUNCTIONS:%=.build/$(ARCH)/%/bootstrap): .build/$(ARCH)/%/bootstrap:
+	CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) $(GO) build -trimpath -buildvcs=false -tags lambda.norpc -ldflags "-s -w" -o $@ ./functions/$*
 
 .PHONY: synth
 synth: export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION = 20

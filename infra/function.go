@@ -24,8 +24,14 @@ func functionNames() []string {
 
 // functions makes Lambdas of what `make functions` has built.
 type functions struct {
-	environment Environment
-	build       string
+	environment  Environment
+	build        string
+	architecture awslambda.Architecture
+}
+
+// architectures gives Lambda's names for Go's.
+func architectures() map[string]awslambda.Architecture {
+	return map[string]awslambda.Architecture{"arm64": awslambda.Architecture_ARM_64(), "amd64": awslambda.Architecture_X86_64()}
 }
 
 // function is what one Lambda is told and what it may do. Its parts stand in a group of its name.
@@ -57,7 +63,7 @@ func (f functions) add(scope constructs.Construct, fn function) awslambda.Functi
 	props := &awslambda.FunctionProps{
 		Description:  &fn.description,
 		Runtime:      awslambda.Runtime_PROVIDED_AL2023(),
-		Architecture: awslambda.Architecture_ARM_64(),
+		Architecture: f.architecture,
 		Handler:      jsii.String("bootstrap"),
 		Code:         awslambda.Code_FromAsset(jsii.String(filepath.Join(f.build, fn.name)), nil),
 		MemorySize:   &fn.memory,

@@ -53,10 +53,10 @@ func (s synthesized) of(kinds ...string) []resource {
 // build fills a folder as make functions does, with bootstraps that say no more than their name.
 func build(folder string) error {
 	for _, name := range functionNames() {
-		if err := os.MkdirAll(filepath.Join(folder, name), 0o750); err != nil {
+		if err := os.MkdirAll(filepath.Join(folder, "arm64", name), 0o750); err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(folder, name, "bootstrap"), []byte(name), 0o700); err != nil {
+		if err := os.WriteFile(filepath.Join(folder, "arm64", name, "bootstrap"), []byte(name), 0o700); err != nil {
 			return err
 		}
 	}
@@ -64,7 +64,11 @@ func build(folder string) error {
 }
 
 func synthesize(folder string, environments ...Environment) (synthesized, error) {
-	app := awscdk.NewApp(&awscdk.AppProps{Outdir: jsii.String(filepath.Join(folder, "cdk.out"))})
+	return synthesizeWith(nil, folder, environments...)
+}
+
+func synthesizeWith(context map[string]any, folder string, environments ...Environment) (synthesized, error) {
+	app := awscdk.NewApp(&awscdk.AppProps{Outdir: jsii.String(filepath.Join(folder, "cdk.out")), Context: &context})
 	if err := addEnvironments(app, folder, environments...); err != nil {
 		return synthesized{}, err
 	}
@@ -497,7 +501,7 @@ func TestADeploymentChangesWhatChanged(t *testing.T) {
 	if err := build(folder); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(folder, "elt", "bootstrap"), []byte("changed"), 0o700); err != nil {
+	if err := os.WriteFile(filepath.Join(folder, "arm64", "elt", "bootstrap"), []byte("changed"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	changed, err := synthesize(folder, dev())
@@ -596,6 +600,31 @@ func TestABrokenEnvironmentSaysWhatIsWrong(t *testing.T) {
 				t.Errorf("got error %v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+func TestTheArchitectureIsThatOfTheBuild(t *testing.T) {
+	folder := t.TempDir()
+	if err := build(folder); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := synthesizeWith(map[string]any{"arch": "amd64"}, folder, dev()); err == nil || !strings.Contains(err.Error(), "make functions") {
+		t.Errorf("without a build for amd64: got error %v", err)
+	}
+	if err := os.Rename(filepath.Join(folder, "arm64"), filepath.Join(folder, "amd64")); err != nil {
+		t.Fatal(err)
+	}
+	s, err := synthesizeWith(map[string]any{"arch": "amd64"}, folder, dev())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range s.of("AWS::Lambda::Function") {
+		if got := r.properties["Architectures"].([]any)[0]; got != "x86_64" {
+			t.Errorf("%s is for %s", r, got)
+		}
+	}
+	if _, err := synthesizeWith(map[string]any{"arch": "mips"}, folder, dev()); err == nil || !strings.Contains(err.Error(), "mips") {
+		t.Errorf("got error %v, want one that names mips", err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,8 +12,15 @@ import (
 )
 
 // addEnvironments adds a stage per environment to the app. build is the folder with one folder per
-// function, each holding its bootstrap.
+// architecture and function, each holding its bootstrap. The context variable arch names another
+// architecture than Lambda's cheaper one.
 func addEnvironments(app awscdk.App, build string, environments ...Environment) error {
+	arch, _ := app.Node().TryGetContext(jsii.String("arch")).(string)
+	arch = cmp.Or(arch, "arm64")
+	if _, known := architectures()[arch]; !known {
+		return fmt.Errorf("context variable arch is %q: must be arm64 or amd64", arch)
+	}
+	build = filepath.Join(build, arch)
 	for _, name := range functionNames() {
 		if _, err := os.Stat(filepath.Join(build, name, "bootstrap")); err != nil {
 			return fmt.Errorf("find function %s (make functions builds it): %w", name, err)
@@ -29,7 +37,7 @@ func addEnvironments(app awscdk.App, build string, environments ...Environment) 
 		if err != nil {
 			return err
 		}
-		newApp(stage, e, d, build)
+		newApp(stage, e, d, functions{environment: e, build: build, architecture: architectures()[arch]})
 	}
 	return nil
 }
@@ -56,12 +64,11 @@ func newData(stage awscdk.Stage, e Environment) (data, error) {
 	return d, err
 }
 
-func newApp(stage awscdk.Stage, e Environment, d data, build string) {
+func newApp(stage awscdk.Stage, e Environment, d data, f functions) {
 	stack := newStack(stage, e, "app", "Verdict: collector, jobs, notifier and dashboard")
 	for i, hint := range e.hints() {
 		awscdk.Annotations_Of(stack).AddWarningV2(jsii.String(fmt.Sprint("verdict:hint", i)), &hint)
 	}
-	f := functions{environment: e, build: build}
 	failed := newFailed(stack)
 	c := newCollector(stack, f, d)
 	board := newDashboard(stack, f, d)

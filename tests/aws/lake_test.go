@@ -1,0 +1,211 @@
+package aws_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/glue"
+	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/gzip"
+
+	awsglue "verdict/shared/awsio/glue"
+	"verdict/shared/awsio/s3"
+	"verdict/shared/embedded/directory"
+	"verdict/shared/embedded/duck"
+	"verdict/shared/lake"
+	"verdict/shared/project"
+)
+
+// mirror is a SQL engine over the emulator's bucket and catalog: it copies what is new into a folder, on
+// which DuckDB works, and what DuckDB has unloaded back into the bucket.
+type mirror struct {
+	bucket   *s3.Bucket
+	glue     *glue.Client
+	catalog  lake.Catalog
+	database string
+	landing  []string
+	store    *directory.Store
+	duck     *duck.Warehouse
+
+	mu        sync.Mutex
+	copied    map[string]bool
+	published map[string]lake.Table
+}
+
+var _ lake.Engine = (*mirror)(nil)
+
+func landing(p *project.Project) (out []lake.Table) {
+	for _, s := range p.Models.Sources {
+		if s.Location != "" {
+			out = append(out, s.Landing())
+		}
+	}
+	return out
+}
+
+func newMirror(t *testing.T, config aws.Config, bucket, database string, p *project.Project) *mirror {
+	t.Helper()
+	m := &mirror{
+		bucket: s3.New(config, bucket), glue: glue.NewFromConfig(config), database: database, store: &directory.Store{Root: t.TempDir()},
+		copied: map[string]bool{}, published: map[string]lake.Table{},
+	}
+	m.catalog = awsglue.New(config, database, m.bucket.Location)
+	var err error
+	if m.duck, err = duck.Open(t.Context(), m.store, landing(p)...); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.duck.Close() })
+	for _, table := range landing(p) {
+		m.landing = append(m.landing, table.Name)
+	}
+	return m
+}
+
+// Query implements lake.Engine.
+func (m *mirror) Query(ctx context.Context, sql string) (lake.Result, error) {
+	if err := m.update(ctx); err != nil {
+		return lake.Result{}, err
+	}
+	return m.duck.Query(ctx, sql)
+}
+
+// Unload implements lake.Engine.
+func (m *mirror) Unload(ctx context.Context, sql, prefix string, partitionBy []string) error {
+	if err := m.update(ctx); err != nil {
+		return err
+	}
+	if err := m.duck.Unload(ctx, sql, prefix, partitionBy); err != nil {
+		return err
+	}
+	written, err := m.store.List(ctx, prefix)
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, o := range written {
+		body, err := m.store.Get(ctx, o.Key)
+		if err != nil {
+			return err
+		}
+		if err := m.bucket.Put(ctx, o.Key, body, lake.Create); err != nil {
+			return err
+		}
+		m.copied[o.Key] = true
+	}
+	return nil
+}
+
+// update copies what has come into the bucket and the catalog.
+func (m *mirror) update(ctx context.Context) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, prefix := range []string{"raw/", "quarantine/", "warehouse/"} {
+		fresh, err := m.fresh(ctx, prefix)
+		if err != nil {
+			return err
+		}
+		if prefix == "warehouse/" {
+			err = m.copy(ctx, fresh)
+		} else {
+			err = m.land(ctx, fresh)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return m.republish(ctx)
+}
+
+func (m *mirror) fresh(ctx context.Context, prefix string) (keys []string, err error) {
+	there, err := m.bucket.List(ctx, prefix)
+	for _, o := range there {
+		if !m.copied[o.Key] {
+			keys = append(keys, o.Key)
+		}
+	}
+	return keys, err
+}
+
+func (m *mirror) copy(ctx context.Context, keys []string) error {
+	for _, key := range keys {
+		body, err := m.bucket.Get(ctx, key)
+		if err != nil {
+			return err
+		}
+		if err := m.store.Put(ctx, key, body, lake.Overwrite); err != nil {
+			return err
+		}
+		m.copied[key] = true
+	}
+	return nil
+}
+
+// land makes one gzip file per partition of landed objects. Athena reads them below the partition's
+// folder however deep they lie, but one-machine readers do not look deeper; and the emulator's Firehose
+// neither gathers lines in a file nor compresses, whatever the stream's settings say.
+func (m *mirror) land(ctx context.Context, keys []string) error {
+	files := map[string]*bytes.Buffer{}
+	for _, key := range keys {
+		body, err := m.bucket.Get(ctx, key)
+		if err != nil {
+			return err
+		}
+		folder := path.Join(strings.Split(key, "/")[:3]...) // raw/namespace=…/event_date=…
+		if files[folder] == nil {
+			files[folder] = &bytes.Buffer{}
+		}
+		files[folder].Write(body)
+		m.copied[key] = true
+	}
+	for folder, lines := range files {
+		var body bytes.Buffer
+		z := gzip.NewWriter(&body)
+		if _, err := z.Write(lines.Bytes()); err != nil {
+			return err
+		}
+		if err := z.Close(); err != nil {
+			return err
+		}
+		if err := m.store.Put(ctx, fmt.Sprintf("%s/%d.ndjson.gz", folder, len(m.copied)), body.Bytes(), lake.Create); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// republish takes over the tables that the catalog shows.
+func (m *mirror) republish(ctx context.Context) error {
+	pages := glue.NewGetTablesPaginator(m.glue, &glue.GetTablesInput{DatabaseName: &m.database})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return err
+		}
+		for _, entry := range page.TableList {
+			name := aws.ToString(entry.Name)
+			if slices.Contains(m.landing, name) {
+				continue
+			}
+			table, err := m.catalog.Table(ctx, name)
+			if err != nil {
+				return err
+			}
+			if cmp.Equal(table, m.published[name]) {
+				continue
+			}
+			if err := m.duck.Publish(ctx, table); err != nil {
+				return err
+			}
+			m.published[name] = table
+		}
+	}
+	return nil
+}
