@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"verdict/shared/definition"
+	"verdict/shared/dialect"
 	"verdict/shared/fault"
 )
 
@@ -262,6 +263,9 @@ func (d *declared) term(model semanticModel) (Term, error) {
 		return Term{}, d.doc.Errorf("$.metric.filter", "there is no dimension %q", unknown)
 	case strings.Contains(t.Filter, "{{") || strings.Contains(t.Filter, ";") || strings.Contains(t.Filter, "--"):
 		return Term{}, d.doc.Errorf("$.metric.filter", "a filter compares dimensions, as in {{ Dimension('entity__event_name') }} = 'order_completed'")
+	}
+	if found := dialect.Check(t.Filter); found != nil {
+		return Term{}, d.doc.Errorf("$.metric.filter", "%q is not in the dialect (athena-sql/README.md): write %s", found[0].Found, found[0].Instead)
 	}
 	return t, nil
 }

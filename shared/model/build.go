@@ -224,7 +224,7 @@ func (b *Builder) publish(ctx context.Context, m *Model, parts []outdated) error
 			table.Partitions = append(table.Partitions, lake.Partition{Values: []string{p.day}, Location: location, Source: p.source})
 		}
 	}
-	if err := b.Engine.Unload(ctx, m.selectDays(days), prefix, table.PartitionBy); err != nil {
+	if err := b.Engine.Unload(ctx, m.Select(days), prefix, table.PartitionBy); err != nil {
 		return err
 	}
 	audited := table
@@ -238,8 +238,8 @@ func (b *Builder) publish(ctx context.Context, m *Model, parts []outdated) error
 	return b.Catalog.Publish(ctx, table)
 }
 
-// selectDays is the model's SELECT for some days, reading no more days of its inputs than it needs.
-func (m *Model) selectDays(days []string) string {
+// Select is the model's SELECT for some days, reading no more days of its inputs than it needs.
+func (m *Model) Select(days []string) string {
 	if m.PartitionBy == "" {
 		return "select " + m.columnList() + " from (\n" + m.Render(func(table string) string { return table }) + "\n) as model"
 	}
@@ -264,13 +264,8 @@ func (m *Model) columnList() string {
 
 // audit runs all data tests of a model in one query.
 func (b *Builder) audit(ctx context.Context, m *Model, table string, days []string) error {
-	tests := m.tests(table, days)
-	names, counts := make([]string, len(tests)), make([]string, len(tests))
-	for i, t := range tests {
-		names[i] = t.says
-		counts[i] = fmt.Sprintf("(%s) as test_%d", t.sql, i)
-	}
-	result, err := b.Engine.Query(ctx, "select "+strings.Join(counts, ",\n"))
+	sql, names := m.Audit(table, days)
+	result, err := b.Engine.Query(ctx, sql)
 	if err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
@@ -284,6 +279,18 @@ func (b *Builder) audit(ctx context.Context, m *Model, table string, days []stri
 		return fault.New(fault.Invalid, "audit: %s; the table stays as it was", strings.Join(broken, ", "))
 	}
 	return nil
+}
+
+// Audit is the query of all data tests of a model on a table: a column for each, with the number of offending rows,
+// and what such a row means.
+func (m *Model) Audit(table string, days []string) (sql string, says []string) {
+	tests := m.tests(table, days)
+	counts := make([]string, len(tests))
+	for i, t := range tests {
+		says = append(says, t.says)
+		counts[i] = fmt.Sprintf("(%s) as test_%d", t.sql, i)
+	}
+	return "select " + strings.Join(counts, ",\n"), says
 }
 
 type dataTest struct{ says, sql string }

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"verdict/shared/definition"
+	"verdict/shared/dialect"
 	"verdict/shared/fault"
 	"verdict/shared/lake"
 )
@@ -143,6 +144,9 @@ func loadModel(files fs.FS, file string) (*Model, error) {
 	}
 	if err := m.readHeader(file); err != nil {
 		return nil, err
+	}
+	if found := dialect.Check(m.SQL); found != nil {
+		return nil, fault.New(fault.Invalid, "%s:%d: %q is not in the dialect (athena-sql/README.md): write %s", file, found[0].Line, found[0].Found, found[0].Instead)
 	}
 	for _, match := range refCall.FindAllStringSubmatch(m.SQL, -1) {
 		if !slices.Contains(m.Refs, match[1]) {

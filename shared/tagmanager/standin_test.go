@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -53,7 +54,7 @@ func newPlatform(t *testing.T) *platform {
 
 func (p *platform) id() string {
 	p.ids++
-	return fmt.Sprint(100 + p.ids)
+	return strconv.Itoa(100 + p.ids)
 }
 
 func clone[T any](v T) T {
