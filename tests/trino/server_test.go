@@ -208,7 +208,7 @@ func fetch(request *http.Request) (page, error) {
 	if err != nil {
 		return p, fmt.Errorf("ask trino: %w", err)
 	}
-	defer response.Body.Close() //nolint:errcheck // it was read whole
+	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
 		return p, fmt.Errorf("read answer: %w", err)
