@@ -38,7 +38,7 @@ func newJobs(scope constructs.Construct, f functions, d data, decided awssns.Top
 	replay.writes = []string{raw, quarantine, replays}
 
 	elt := job{name: "elt", schedule: at.Model, description: "Makes tables of what has landed"}
-	elt.reads, elt.writes = []string{raw, warehouse}, []string{warehouse}
+	elt.reads, elt.writes = []string{raw, warehouse, flagFiles}, []string{warehouse, flagFiles}
 	elt.settings = map[string]*string{setting.FlagPlatform: &from.Platform, setting.Datafile: &from.Datafile}
 	if from.Platform == setting.LaunchDarkly { // there is no datafile: it asks the API
 		elt.settings = from.settings(d.secrets)
@@ -49,7 +49,7 @@ func newJobs(scope constructs.Construct, f functions, d data, decided awssns.Top
 	identity.reads, identity.writes = []string{warehouse, identities}, []string{warehouse}
 
 	evaluator := job{name: "evaluator", schedule: at.Evaluate, description: "Measures experiments and works out results"}
-	evaluator.reads, evaluator.writes = []string{warehouse}, []string{warehouse}
+	evaluator.reads, evaluator.writes = []string{warehouse, flagFiles}, []string{warehouse}
 
 	decider := job{name: "decider", schedule: at.Decide, description: "Decides, moves rollouts and tells people"}
 	decider.reads = []string{warehouse, decisions, notifications}

@@ -14,6 +14,7 @@ const (
 	raw           = "raw/"
 	quarantine    = "quarantine/"
 	inbox         = "inbox/"     // files to replay, put there by people
+	flagFiles     = "flags/"     // datafiles, as they were read
 	identities    = "identity/"  // vetoes of people against merges
 	replays       = "replay/"    // what was replayed
 	undeliverable = "errors/"    // what Firehose could not put into a partition

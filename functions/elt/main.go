@@ -18,5 +18,6 @@ func main() {
 	home := lambdaio.Must(awsio.Open(ctx, os.LookupEnv, time.Now))
 	p := lambdaio.Must(job.Pipeline(home))
 	p.ReadFlags = lambdaio.Must(job.ReadFlags(ctx, home, p.Project.Experiments))
+	p.Datafile = lambdaio.Must(job.Datafile(home))
 	lambda.Start(lambdaio.Scheduled("elt", lambdaio.Must(job.Lease(home)), time.Now, p.Model))
 }

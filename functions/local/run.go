@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"verdict/shared/bucketing"
 	"verdict/shared/embedded/outbox"
 	"verdict/shared/fault"
 	"verdict/shared/feature"
@@ -25,10 +26,18 @@ func (h *home) steps(senders ...notify.Sender) []pipeline.Step {
 	return append([]pipeline.Step{land}, p.Steps()...)
 }
 
+// nightly is how seldom the datafile may be read here: once a run, and the demo runs by night.
+const nightly = 25 * time.Hour
+
 func (h *home) pipeline(senders ...notify.Sender) *pipeline.Pipeline {
 	return &pipeline.Pipeline{
 		Project: h.project, Objects: h.store, Engine: h.warehouse, Catalog: h.warehouse, NewRun: newRun, Now: h.now,
 		ReadFlags: h.readFlags, Flags: h.flags, Senders: senders,
+		Datafile: func(context.Context) ([]byte, error) { return h.datafile() },
+		Audit: &bucketing.Auditor{
+			Open:    func(body []byte) (bucketing.Bucketer, error) { return optimizely.NewBucketer(body) },
+			Objects: h.store, Engine: h.warehouse, Catalog: h.warehouse, NewRun: newRun, Slack: nightly,
+		},
 	}
 }
 

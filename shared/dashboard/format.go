@@ -143,6 +143,8 @@ func checkName(name string) string {
 		return "Sample ratio"
 	case "multiple_exposure":
 		return "Multiple exposure"
+	case "bucketing":
+		return "Bucketing"
 	case "event_loss":
 		return "Event loss"
 	}

@@ -32,7 +32,7 @@ func (in Input) checks() []Check {
 		units += n
 		counts, weights = append(counts, n), append(weights, v.Share)
 	}
-	out := []Check{in.sampleRatio(counts, weights), multipleExposure(units, crossed), in.eventLoss()}
+	out := []Check{in.sampleRatio(counts, weights), multipleExposure(units, crossed), in.eventLoss(), in.bucketing()}
 	for i := range out {
 		out[i].ExperimentID, out[i].AsOf = in.Experiment.ID, in.AsOf.Format(time.DateOnly)
 	}
@@ -115,6 +115,23 @@ func (in Input) eventLoss() Check {
 		says = "an arm loses more, and its metrics with it"
 	}
 	check.Detail += fmt.Sprintf("; %s (anytime-valid p %s).", says, shortP(check.Value))
+	return check
+}
+
+// bucketing asks whether exposures say what the flag platform decides: a client that assigns by itself, or by an id that
+// changes, has arms that are no random halves. Its evidence against the tolerated rate is exact, and anytime-valid.
+func (in Input) bucketing() Check {
+	check := Check{Name: "bucketing", Threshold: maxMismatched, Status: insufficient, Detail: "No assignment was recomputed yet."}
+	if in.Audited == 0 {
+		return check
+	}
+	check.Value = float64(in.Mismatched) / float64(in.Audited)
+	check.Status = pass
+	check.Detail = fmt.Sprintf("%d of %d exposures (%.2f %%) differ from what the flag platform gives their user.", in.Mismatched, in.Audited, 100*check.Value)
+	if found := stats.CheckRate(in.Mismatched, in.Audited, maxMismatched); found.Status == stats.OK && stats.PValue(found.LogE) <= srmAlpha {
+		check.Status = fail
+		check.Detail += " For example " + in.Mismatch + "."
+	}
 	return check
 }
 

@@ -30,6 +30,9 @@ const (
 	maxCrossed = 0.01
 	// minCrossed is the fewest such units that are more than chance: GrowthBook's 10.
 	minCrossed = 10
+	// maxMismatched is the share of exposures whose variant may differ from what the platform gives: allow lists that
+	// were changed in between and clients that poll late. Kept as strict as multiple exposure, which it causes.
+	maxMismatched = 0.01
 )
 
 // Input is all that one evaluation of one experiment depends on.
@@ -38,6 +41,9 @@ type Input struct {
 	Metrics    []metric.Metric // definitions of the experiment's metrics, in its order
 	Statistics []measure.Statistic
 	Traffic    []measure.Exposure
+	Audited    int64     // exposures whose assignment was recomputed
+	Mismatched int64     // of them, that the platform would have assigned otherwise
+	Mismatch   string    // one of them
 	AsOf       time.Time // start of a day, UTC
 	// LeastP is the least anytime-valid p-value that earlier looks at the same definition gave,
 	// by metric and variant.

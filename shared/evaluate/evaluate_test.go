@@ -371,7 +371,7 @@ func TestChecks(t *testing.T) {
 			_, checks := evaluate.Evaluate(evaluate.Input{
 				Experiment: e, Metrics: []metric.Metric{purchase(metric.Conversion)}, Traffic: c.traffic, AsOf: day(5), Rule: evaluate.Rule(e),
 			})
-			if len(checks) != 3 || checks[0].Name != "srm" || checks[1].Name != "multiple_exposure" {
+			if len(checks) != 4 || checks[0].Name != "srm" || checks[1].Name != "multiple_exposure" {
 				t.Fatalf("checks %+v", checks)
 			}
 			if got := (status{checks[0].Status, checks[1].Status}); got != c.want {

@@ -36,6 +36,10 @@ func (v *Evaluator) Run(ctx context.Context, experiments []*experiment.Experimen
 	if err != nil {
 		return nil, nil, fmt.Errorf("read traffic: %w", err)
 	}
+	audits, err := v.audits(ctx, day)
+	if err != nil {
+		return nil, nil, err
+	}
 	earlier, err := v.earlier(ctx, day)
 	if err != nil {
 		return nil, nil, err
@@ -62,6 +66,11 @@ func (v *Evaluator) Run(ctx context.Context, experiments []*experiment.Experimen
 		for _, t := range traffic {
 			if t.ExperimentID == e.ID {
 				in.Traffic = append(in.Traffic, t)
+			}
+		}
+		for _, a := range audits {
+			if a.ExperimentID == e.ID {
+				in.Audited, in.Mismatched, in.Mismatch = a.Audited, a.Mismatched, a.Example
 			}
 		}
 		for _, p := range earlier {
@@ -91,6 +100,30 @@ func (v *Evaluator) rule(e *experiment.Experiment) stats.Hybrid {
 		v.rules[e.Hash()] = rule
 	}
 	return rule
+}
+
+type audit struct {
+	ExperimentID string `lake:"experiment_id"`
+	Audited      int64  `lake:"audited"`
+	Mismatched   int64  `lake:"mismatched"`
+	Example      string `lake:"example"`
+}
+
+// audits adds up what was recomputed of assignments so far; nothing where nothing is.
+func (v *Evaluator) audits(ctx context.Context, day string) ([]audit, error) {
+	if _, err := v.Catalog.Table(ctx, "fact_bucketing_audit"); fault.Is(err, fault.NotFound) {
+		return nil, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("look up audits: %w", err)
+	}
+	rows, err := lake.Read[audit](ctx, v.Engine, `select experiment_id, sum(audited) as audited, sum(mismatched) as mismatched, coalesce(max(example), '') as example
+from fact_bucketing_audit
+where as_of <= `+lake.Quote(day)+`
+group by experiment_id`)
+	if err != nil {
+		return nil, fmt.Errorf("read audits: %w", err)
+	}
+	return rows, nil
 }
 
 type leastP struct {

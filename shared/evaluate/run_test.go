@@ -70,8 +70,8 @@ func (h *home) run(t *testing.T, e *experiment.Experiment, asOf time.Time) evalu
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(results) != 1 || len(checks) != 3 {
-		t.Fatalf("%d results and %d checks, want 1 and 3", len(results), len(checks))
+	if len(results) != 1 || len(checks) != 4 {
+		t.Fatalf("%d results and %d checks, want 1 and 4", len(results), len(checks))
 	}
 	return results[0]
 }

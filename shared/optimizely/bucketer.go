@@ -79,6 +79,25 @@ func (b *Bucketer) Decide(flag, user string, attributes map[string]any) (Decisio
 	}, nil
 }
 
+// Variation implements bucketing.Bucketer: the variation that an experiment gives a user by allow list and hash, without
+// asking its audience, whose attributes nobody kept.
+func (b *Bucketer) Variation(rule, user string) (string, error) {
+	e, err := b.config.GetExperimentByKey(rule)
+	if err != nil {
+		return "", fault.New(fault.NotFound, "bucket into %q: not in the datafile", rule)
+	}
+	e.AudienceConditionTree = nil
+	got, _, err := allowedOrHashed{allowed: decision.NewExperimentWhitelistService(), hashed: decision.NewExperimentBucketerService(silent{})}.
+		GetDecision(decision.ExperimentDecisionContext{Experiment: &e, ProjectConfig: b.config}, entities.UserContext{ID: user}, &decide.Options{})
+	if err != nil {
+		return "", fault.New(fault.Invalid, "bucket into %q: %w", rule, err)
+	}
+	if got.Variation == nil {
+		return "", nil
+	}
+	return got.Variation.Key, nil
+}
+
 // room is the share of users that an experiment can include at most.
 func (b *Bucketer) room(rule string) float64 {
 	e, err := b.config.GetExperimentByKey(rule)

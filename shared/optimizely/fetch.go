@@ -31,6 +31,14 @@ func (d Datafile) Flags(ctx context.Context) ([]feature.Flag, error) {
 	return ReadDatafile(body, d.Environment)
 }
 
+// Body fetches the datafile as it is; nothing while there is no address.
+func (d Datafile) Body(ctx context.Context) ([]byte, error) {
+	if d.URL == "" {
+		return nil, nil
+	}
+	return d.fetch(ctx)
+}
+
 func (d Datafile) fetch(ctx context.Context) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, d.URL, nil)
 	if err != nil {

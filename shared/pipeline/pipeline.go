@@ -7,6 +7,7 @@ import (
 	"context"
 	"time"
 
+	"verdict/shared/bucketing"
 	"verdict/shared/decide"
 	"verdict/shared/evaluate"
 	"verdict/shared/fault"
@@ -31,9 +32,12 @@ type Pipeline struct {
 	Now     func() time.Time
 
 	ReadFlags func(context.Context) ([]feature.Flag, error) // Model
-	Flags     decide.Flags                                  // Decide
-	Senders   []notify.Sender                               // Notify
-	Dashboard string                                        // Notify: address for links, may be empty
+	// Audit recomputes assignments, and Datafile fetches what they follow from; either may be nil.
+	Audit     *bucketing.Auditor                    // Model and Measure
+	Datafile  func(context.Context) ([]byte, error) // Model
+	Flags     decide.Flags                          // Decide
+	Senders   []notify.Sender                       // Notify
+	Dashboard string                                // Notify: address for links, may be empty
 
 	evaluator *evaluate.Evaluator // keeps what it planned
 }
@@ -61,6 +65,17 @@ func (p *Pipeline) Model(ctx context.Context, _ time.Time) error {
 	flags := &feature.Recorder{Read: p.ReadFlags, Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun, Now: p.Now}
 	if _, err := flags.Run(ctx); err != nil {
 		return err
+	}
+	if p.Audit != nil && p.Datafile != nil {
+		body, err := p.Datafile(ctx)
+		if err != nil {
+			return err
+		}
+		if body != nil {
+			if err := p.Audit.Keep(ctx, body, p.Now()); err != nil {
+				return err
+			}
+		}
 	}
 	if _, err := p.builder().Build(ctx, "fact_event"); err != nil {
 		return err
@@ -110,7 +125,10 @@ func (p *Pipeline) builder() *model.Builder {
 // Measure reduces events to sufficient statistics.
 func (p *Pipeline) Measure(ctx context.Context, asOf time.Time) error {
 	measurer := &measure.Measurer{Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun}
-	return measurer.Run(ctx, p.Project.Experiments, p.Project.Metrics, asOf)
+	if err := measurer.Run(ctx, p.Project.Experiments, p.Project.Metrics, asOf); err != nil || p.Audit == nil {
+		return err
+	}
+	return p.Audit.Run(ctx, p.Project.Experiments, asOf)
 }
 
 // Evaluate turns statistics into results and validity checks.

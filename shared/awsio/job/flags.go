@@ -34,6 +34,16 @@ func Flags(ctx context.Context, home *awsio.Home) (decide.Flags, error) {
 	}
 }
 
+// Datafile is what fetches the configuration that assignments follow from: Optimizely's datafile. LaunchDarkly has none
+// that the audit could read.
+func Datafile(home *awsio.Home) (func(context.Context) ([]byte, error), error) {
+	v, err := home.Settings(setting.FlagPlatform, setting.Datafile)
+	if err != nil || v[0] != setting.Optimizely {
+		return nil, err
+	}
+	return optimizely.Datafile{URL: v[1], Client: &http.Client{Timeout: flagTimeout}}.Body, nil
+}
+
 // ReadFlags is what says which flags are on: Optimizely's datafile, or LaunchDarkly's word on each
 // flag of an experiment.
 func ReadFlags(ctx context.Context, home *awsio.Home, experiments []*experiment.Experiment) (func(context.Context) ([]feature.Flag, error), error) {

@@ -13,9 +13,14 @@ import (
 	"verdict/shared/awsio/lease"
 	"verdict/shared/awsio/setting"
 	"verdict/shared/awsio/sns"
+	"verdict/shared/bucketing"
+	"verdict/shared/optimizely"
 	"verdict/shared/pipeline"
 	"verdict/shared/project"
 )
+
+// hourly is how seldom elt may read the datafile, and twice what an SDK's polling takes.
+const hourly = 70 * time.Minute
 
 // leaseHold is longer than a Lambda can run, which is 15 minutes.
 const leaseHold = 16 * time.Minute
@@ -51,9 +56,13 @@ func Pipeline(home *awsio.Home) (*pipeline.Pipeline, error) {
 	if err != nil {
 		return nil, err
 	}
+	catalog, newRun := glue.New(home.Config, database, objects.Location), func() string { return uuid.Must(uuid.NewV7()).String() }
 	return &pipeline.Pipeline{
-		Project: p, Objects: objects, Engine: engine, Catalog: glue.New(home.Config, database, objects.Location),
-		NewRun: func() string { return uuid.Must(uuid.NewV7()).String() }, Now: home.Now,
+		Project: p, Objects: objects, Engine: engine, Catalog: catalog, NewRun: newRun, Now: home.Now,
+		Audit: &bucketing.Auditor{
+			Open:    func(body []byte) (bucketing.Bucketer, error) { return optimizely.NewBucketer(body) },
+			Objects: objects, Engine: engine, Catalog: catalog, NewRun: newRun, Slack: hourly,
+		},
 	}, nil
 }
 
