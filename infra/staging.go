@@ -27,14 +27,15 @@ func staging() Environment {
 	}
 }
 
-// hourly lets each job find what the one before has made: a job takes 15 minutes at most.
+// hourly lets each job find what the one before has made: a job takes 15 minutes at most. Results are as of the start
+// of a day, so evaluations between serve late events and retries only: four a day, because they read the most (verdict cost).
 func hourly() Schedule {
 	return Schedule{
 		Replay:   "cron(45 * * * ? *)", // beside the decider, before the next model
 		Model:    "cron(0 * * * ? *)",
 		Resolve:  "cron(15 * * * ? *)",
-		Evaluate: "cron(30 * * * ? *)",
-		Decide:   "cron(45 * * * ? *)",
+		Evaluate: "cron(30 0/6 * * ? *)",
+		Decide:   "cron(45 0/6 * * ? *)",
 		Monitor:  "cron(50 * * * ? *)",
 	}
 }

@@ -277,3 +277,22 @@ test('f. an exposure, and the page redirects at once: 95 % arrive', async (t) =>
   t.diagnostic(`${arrived} of ${runs}`)
   assert.ok(arrived >= runs * 0.95, `${arrived} of ${runs} arrived`)
 })
+
+test('g. the ledger says how many events were lost: of what was acknowledged none, of what was sent the gaps', async () => {
+  await collector.stop()
+  execFileSync(binary, ['run', '--lake', lake], {stdio: 'ignore'})
+  const entries = JSON.parse(execFileSync(binary, ['ledger', '--lake', lake, '--days', '4', '--json'], {stdio: ['ignore', 'pipe', 'ignore']})) // fails when we lost something
+  const total = (link) => entries.filter((e) => e.link === link).reduce((sum, e) => [sum[0] + e.in, sum[1] + e.out, sum[2] + e.lost], [0, 0, 0])
+  const sessions = new Map()
+  for (const {session_id: id, seq} of proxy.events) sessions.set(id, (sessions.get(id) ?? new Set()).add(seq))
+  let [sent, arrived] = [0, 0]
+  for (const seqs of sessions.values()) {
+    sent += Math.max(...seqs) + 1
+    arrived += seqs.size
+  }
+  assert.ok(sent > 1000)
+  assert.deepEqual(total('client to collector'), [sent, arrived, sent - arrived])
+  for (const link of ['collector to raw', 'raw to facts']) assert.equal(total(link)[2], 0, link)
+  assert.equal(total('collector to raw')[0], proxy.events.length, 'every acknowledged copy was counted')
+  collector = await serve()
+})
