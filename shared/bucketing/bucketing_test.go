@@ -88,8 +88,14 @@ func (h *home) audit(t *testing.T, exposures []seen) (audited, mismatched int64,
 	table := lake.Table{
 		Name: "fact_event", PartitionBy: []string{"event_date"}, Partitions: []lake.Partition{{Values: []string{date}, Location: location + "event_date=" + date + "/"}},
 		Columns: []lake.Column{
-			{Name: "event_id", Type: "varchar"}, {Name: "event_name", Type: "varchar"}, {Name: "properties", Type: "varchar"}, {Name: "anonymous_id", Type: "varchar"},
-			{Name: "user_id", Type: "varchar"}, {Name: "entity_id", Type: "varchar"}, {Name: "is_bot", Type: "boolean"}, {Name: "event_ts", Type: "timestamp(3)"},
+			{Name: "event_id", Type: "varchar"},
+			{Name: "event_name", Type: "varchar"},
+			{Name: "properties", Type: "varchar"},
+			{Name: "anonymous_id", Type: "varchar"},
+			{Name: "user_id", Type: "varchar"},
+			{Name: "entity_id", Type: "varchar"},
+			{Name: "is_bot", Type: "boolean"},
+			{Name: "event_ts", Type: "timestamp(3)"},
 		},
 	}
 	if err := h.w.Publish(t.Context(), table); err != nil {

@@ -290,7 +290,7 @@ test('g. the ledger says how many events were lost: of what was acknowledged non
     sent += Math.max(...seqs) + 1
     arrived += seqs.size
   }
-  assert.ok(sent > 1000)
+  assert.ok(sent > 300) // fewer than events: tabs that record in the same instant share numbers
   assert.deepEqual(total('client to collector'), [sent, arrived, sent - arrived])
   for (const link of ['collector to raw', 'raw to facts']) assert.equal(total(link)[2], 0, link)
   assert.equal(total('collector to raw')[0], proxy.events.length, 'every acknowledged copy was counted')
