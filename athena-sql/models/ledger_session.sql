@@ -9,7 +9,7 @@ with numbered as (
         session_id,
         seq,
         entity_id,
-        event_ts,
+        event_ts, -- of facts only: what is in quarantine may have a time that is broken, and stands on its day of arrival
         is_bot
     from ref('fact_event')
     where session_id is not null
@@ -20,7 +20,7 @@ with numbered as (
         json_extract_scalar(event, '$.session_id') as session_id,
         try_cast(json_extract_scalar(event, '$.seq') as bigint) as seq,
         null as entity_id,
-        cast(from_iso8601_timestamp(received_ts) as timestamp(3)) as event_ts,
+        cast(null as timestamp(3)) as event_ts,
         is_bot
     from ref('quarantine_event')
     where json_extract_scalar(event, '$.session_id') is not null
@@ -40,3 +40,4 @@ select
     cast(cast(min(event_ts) as date) as varchar) as event_date
 from numbered
 group by namespace, session_id
+having min(event_ts) is not null

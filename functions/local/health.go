@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"text/tabwriter"
-	"time"
 )
 
 // health is `verdict health`.
@@ -19,19 +18,11 @@ func (p program) health(ctx context.Context, flags *flag.FlagSet, args []string)
 	if err := parse(flags, args, 0); err != nil {
 		return err
 	}
-	asOf := p.now().UTC().Truncate(24 * time.Hour)
-	if *asOfText != "" {
-		t, err := time.Parse(time.DateOnly, *asOfText)
-		if err != nil {
-			return fmt.Errorf("--as-of wants a date like 2026-01-26, not %q", *asOfText)
-		}
-		asOf = t
-	}
-	d, err := load(*projectDir)
+	asOf, err := p.day("as-of", *asOfText, 0)
 	if err != nil {
 		return err
 	}
-	h, err := open(ctx, *lakeDir, d, p.now, p.log)
+	h, err := p.open(ctx, *lakeDir, *projectDir)
 	if err != nil {
 		return err
 	}

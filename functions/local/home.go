@@ -128,6 +128,15 @@ func open(ctx context.Context, dir string, d definitions, now func() time.Time, 
 	return h, nil
 }
 
+// open makes a home of a lake's folder and a project's.
+func (p program) open(ctx context.Context, lakeDir, projectDir string) (*home, error) {
+	d, err := load(projectDir)
+	if err != nil {
+		return nil, err
+	}
+	return open(ctx, lakeDir, d, p.now, p.log)
+}
+
 // lockLake uses the kernel's lock, which a killed process gives back.
 func lockLake(dir string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {

@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"text/tabwriter"
-	"time"
 
 	"verdict/shared/fault"
 	"verdict/shared/ledger"
@@ -23,19 +22,11 @@ func (p program) ledger(ctx context.Context, flags *flag.FlagSet, args []string)
 	if err := parse(flags, args, 0); err != nil {
 		return err
 	}
-	to := p.now().UTC().Truncate(24*time.Hour).AddDate(0, 0, 1)
-	if *until != "" {
-		t, err := time.Parse(time.DateOnly, *until)
-		if err != nil {
-			return fmt.Errorf("--until wants a date like 2026-01-26, not %q", *until)
-		}
-		to = t
-	}
-	d, err := load(*projectDir)
+	to, err := p.day("until", *until, 1)
 	if err != nil {
 		return err
 	}
-	h, err := open(ctx, *lakeDir, d, p.now, p.log)
+	h, err := p.open(ctx, *lakeDir, *projectDir)
 	if err != nil {
 		return err
 	}

@@ -85,19 +85,11 @@ func (p program) pipeline(ctx context.Context, flags *flag.FlagSet, args []strin
 	if err := parse(flags, args, 0); err != nil {
 		return err
 	}
-	asOf := p.now().UTC().Truncate(24 * time.Hour)
-	if *asOfText != "" {
-		t, err := time.Parse(time.DateOnly, *asOfText)
-		if err != nil {
-			return fmt.Errorf("--as-of wants a date like 2026-01-26, not %q", *asOfText)
-		}
-		asOf = t
-	}
-	d, err := load(*projectDir)
+	asOf, err := p.day("as-of", *asOfText, 0)
 	if err != nil {
 		return err
 	}
-	h, err := open(ctx, *lakeDir, d, p.now, p.log)
+	h, err := p.open(ctx, *lakeDir, *projectDir)
 	if err != nil {
 		return err
 	}
@@ -108,6 +100,18 @@ func (p program) pipeline(ctx context.Context, flags *flag.FlagSet, args []strin
 		return err
 	}
 	return h.report(ctx, p.out, *asJSON, nil)
+}
+
+// day reads a flag that names a day, UTC; without one it is so many days from today.
+func (p program) day(name, text string, fromToday int) (time.Time, error) {
+	if text == "" {
+		return p.now().UTC().Truncate(24*time.Hour).AddDate(0, 0, fromToday), nil
+	}
+	t, err := time.Parse(time.DateOnly, text)
+	if err != nil {
+		return t, fmt.Errorf("--%s wants a date like 2026-01-26, not %q", name, text)
+	}
+	return t, nil
 }
 
 // bringUp runs all steps for one moment.

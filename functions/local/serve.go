@@ -19,11 +19,7 @@ func (p program) serve(ctx context.Context, flags *flag.FlagSet, args []string) 
 	if err := parse(flags, args, 0); err != nil {
 		return err
 	}
-	d, err := load(*projectDir)
-	if err != nil {
-		return err
-	}
-	h, err := open(ctx, *lakeDir, d, p.now, p.log)
+	h, err := p.open(ctx, *lakeDir, *projectDir)
 	if err != nil {
 		return err
 	}
