@@ -34,6 +34,8 @@ func rules() []rule {
 		{word(`\bilike\b`), nil, "lower(x) like lower(y)"},
 		{word(`\b(group|order)\s+by\s+all\b`), nil, "the columns by name or number"},
 		{word(`->`), nil, "json_extract_scalar(j, '$.a'); lambdas have no equal in DuckDB"},
+		{word(`(=|\(|,|\bselect|\bthen|\belse)\s*(\[|\{)`), nil, "array[1, 2] and map(array[...], array[...]): Trino has no other literals"},
+		{word(`\bexclude\s*\(`), nil, "the columns that stay, by name"},
 		{word(`\bat\s+time\s+zone\b`), nil, "at_timezone(x, zone) of a timestamp with time zone: on a plain timestamp the two mean opposite things"},
 		{word(`\btry\s*\(`), nil, "try_cast, or nullif(b, 0) below a fraction: DuckDB's try lets 1 / 0 be infinite"},
 		{word(`\b(min_by|max_by)\s*\(`), nil, "row_number() over (... order by y) = 1: the two treat NULL differently"},
@@ -46,7 +48,7 @@ func rules() []rule {
 		{word(`\b(approx_distinct|approx_percentile|map_agg)\s*\([^()]*\)\s*filter\b`), nil, "agg(case when c then x end): a macro takes no filter"},
 		{word(`\btablesample\b`), nil, "a hash of the key: a sample must be the same each time"},
 		{word(`\barray\s*\(\s*[a-z]`), nil, "bigint array: the type's postfix form is in both"},
-		{word(`\b(now|current_timestamp|current_date|localtimestamp|random|rand|uuid)\b\s*(\(|\b)`), nil, "nothing that changes between runs: a model is a function of its inputs"},
+		{word(`\b(now|random|rand|uuid)\s*\(|\b(current_timestamp|current_date|localtimestamp)\b`), nil, "nothing that changes between runs: a model is a function of its inputs"},
 	}
 }
 
@@ -75,8 +77,8 @@ func blank(sql string) string {
 	for i := 0; i < len(out); {
 		end := i + 1
 		switch {
-		case out[i] == '\'':
-			for end < len(out) && out[end] != '\'' {
+		case out[i] == '\'' || out[i] == '"': // a text, or a name that may hold anything
+			for end < len(out) && out[end] != out[i] {
 				end++
 			}
 			end = min(end+1, len(out))

@@ -7,6 +7,7 @@ package model
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -145,8 +146,12 @@ func loadModel(files fs.FS, file string) (*Model, error) {
 	if err := m.readHeader(file); err != nil {
 		return nil, err
 	}
-	if found := dialect.Check(m.SQL); found != nil {
-		return nil, fault.New(fault.Invalid, "%s:%d: %q is not in the dialect (athena-sql/README.md): write %s", file, found[0].Line, found[0].Found, found[0].Instead)
+	var wrong []error
+	for _, f := range dialect.Check(m.SQL) {
+		wrong = append(wrong, fmt.Errorf("%s:%d: %q is not in the dialect (athena-sql/README.md): write %s", file, f.Line, f.Found, f.Instead))
+	}
+	if wrong != nil {
+		return nil, fault.New(fault.Invalid, "%w", errors.Join(wrong...))
 	}
 	for _, match := range refCall.FindAllStringSubmatch(m.SQL, -1) {
 		if !slices.Contains(m.Refs, match[1]) {

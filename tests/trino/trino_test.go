@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 )
 
@@ -50,5 +51,15 @@ func TestAnswers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fmt.Println(got.Columns, *got.Rows[0][0], *got.Rows[0][1], got.Rows[0][2], *got.Rows[0][3], *got.Rows[0][4])
+	var values []string
+	for _, v := range got.Rows[0] {
+		if v == nil {
+			values = append(values, "NULL")
+		} else {
+			values = append(values, *v)
+		}
+	}
+	if got, want := strings.Join(values, " "), "1 x NULL 0.3333333333333333 2026-01-05 10:00:00.123"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
 }
