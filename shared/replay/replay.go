@@ -18,6 +18,7 @@ import (
 
 	"verdict/shared/fault"
 	"verdict/shared/lake"
+	"verdict/shared/land"
 	"verdict/shared/plan"
 )
 
@@ -107,9 +108,13 @@ func (r *Replayer) Run(ctx context.Context, job Job) (Report, error) {
 	}
 	report.Objects = slices.Sorted(maps.Keys(out.written))
 	// What an earlier replay made of the file with another mapping, and this one does not, must not stay beside it.
+	empty, err := land.Compress()
+	if err != nil {
+		return report, fmt.Errorf("compress nothing: %w", err)
+	}
 	for _, key := range before.Objects {
 		if !out.written[key] {
-			if err := r.Objects.Put(ctx, key, out.empty(), lake.Overwrite); err != nil {
+			if err := r.Objects.Put(ctx, key, empty, lake.Overwrite); err != nil {
 				return report, fmt.Errorf("empty %s: %w", key, err)
 			}
 		}

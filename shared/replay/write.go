@@ -1,7 +1,6 @@
 package replay
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -10,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/valyala/fastjson"
 
 	"verdict/shared/lake"
@@ -112,7 +110,7 @@ func (w *writer) flush(ctx context.Context) error {
 
 func (w *writer) write(ctx context.Context, to string) error {
 	key := fmt.Sprintf("%s%s-%04d.ndjson.gz", to, w.name, w.part[to])
-	body, err := compress(w.pending[to])
+	body, err := land.Compress(w.pending[to])
 	if err != nil {
 		return fmt.Errorf("compress %s: %w", key, err)
 	}
@@ -121,28 +119,4 @@ func (w *writer) write(ctx context.Context, to string) error {
 	w.part[to]++
 	w.written[key] = true
 	return w.objects.Put(ctx, key, body, lake.Overwrite)
-}
-
-func compress(lines []byte) ([]byte, error) {
-	var out bytes.Buffer
-	z, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := z.Write(lines); err != nil {
-		return nil, err
-	}
-	if err := z.Close(); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
-}
-
-// empty is an object without lines.
-func (*writer) empty() []byte {
-	body, err := compress(nil)
-	if err != nil {
-		return nil // writing into memory does not fail
-	}
-	return body
 }

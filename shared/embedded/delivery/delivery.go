@@ -17,11 +17,11 @@ import (
 	"sync"
 
 	"github.com/google/uuid"
-	"github.com/klauspost/compress/gzip"
 	"github.com/valyala/fastjson"
 
 	"verdict/shared/collect"
 	"verdict/shared/lake"
+	"verdict/shared/land"
 )
 
 // bufferSize is when a segment is delivered without being asked: Firehose's largest buffer.
@@ -119,7 +119,7 @@ func (s *Stream) deliver(ctx context.Context, segment string) error {
 		return err
 	}
 	for where, lines := range partitions {
-		body, err := compress(lines)
+		body, err := land.Compress(lines...)
 		if err != nil {
 			return err
 		}
@@ -159,21 +159,4 @@ func wholeLines(data []byte, _ bool) (advance int, token []byte, err error) {
 		return i + 1, bytes.Clone(data[:i+1]), nil
 	}
 	return 0, nil, nil
-}
-
-func compress(lines [][]byte) ([]byte, error) {
-	var out bytes.Buffer
-	w, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
-	if err != nil {
-		return nil, err
-	}
-	for _, line := range lines {
-		if _, err := w.Write(line); err != nil {
-			return nil, err
-		}
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
 }
