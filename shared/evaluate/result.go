@@ -48,7 +48,7 @@ type Result struct {
 // Check is one row of fact_experiment_check: a test of the experiment's validity at one moment.
 type Check struct {
 	ExperimentID string  `lake:"experiment_id" json:"experiment_id"`
-	Name         string  `lake:"name" json:"name"`           // srm, multiple_exposure, event_loss
+	Name         string  `lake:"name" json:"name"`           // srm, multiple_exposure, event_loss, bucketing
 	Status       string  `lake:"status" json:"status"`       // pass, fail, insufficient
 	Value        float64 `lake:"value" json:"value"`         // what was measured: a p-value or a rate
 	Threshold    float64 `lake:"threshold" json:"threshold"` // beyond which the check fails
