@@ -81,29 +81,62 @@ func Evaluate(in Input) ([]Result, []Check) {
 }
 
 // matured merges the cells of one variant whose units have all lived through the metric's window:
-// a unit still in its window would count as less than it will be.
-func (in Input) matured(m metric.Metric, variant string) stats.Gram {
-	var sum stats.Gram
+// a unit still in its window would count as less than it will be. Of a quantile it is the one cell there is.
+func (in Input) matured(m metric.Metric, variant string) measure.Statistic {
+	sum := measure.Statistic{}
 	for _, s := range in.Statistics {
 		if s.Metric != m.Name || s.Variant != variant {
 			continue
 		}
 		day, err := time.Parse(time.DateOnly, s.ExposureDate)
-		if err != nil || day.AddDate(0, 0, 1+m.Window.End()).After(in.AsOf) {
+		if err != nil || !m.Incomplete && day.AddDate(0, 0, 1+m.Window.End()).After(in.AsOf) {
 			continue
 		}
-		sum = sum.Merge(s.Gram())
+		sum = sum.Merge(s)
 	}
 	return sum
 }
 
+// arm is what is known of one variant, without covariates.
+func arm(m metric.Metric, s measure.Statistic) stats.Arm {
+	if m.Kind != metric.Quantile {
+		return s.Gram().Arm(family(m.Kind))
+	}
+	r := stats.Ranks{Nu: m.Level, N: s.Units, Value: s.Quantile, Low: s.QuantileLow, High: s.QuantileHigh}
+	if m.OfEvents {
+		g := s.Gram()
+		r.N, r.Clusters = int64(math.Round(g.MeanD*float64(g.N))), &g
+	}
+	return r.Arm()
+}
+
+// contrast compares a variant with control, at the same covariates if the metric has any: everybody's, so that
+// control is the same in each comparison. removed is the share of the variance that they took.
+func (in Input) contrast(m metric.Metric, control, treatment measure.Statistic) (c stats.Contrast, removed float64) {
+	if m.Covariate == 0 {
+		return stats.Compare(arm(m, control), arm(m, treatment)), 0
+	}
+	covariates := 1
+	if m.Kind == metric.Ratio {
+		covariates = 2
+	}
+	everybody := stats.NewMoments(covariates)
+	for _, v := range in.Experiment.Variants {
+		everybody.Merge(in.matured(m, v.Key).Moments(covariates))
+	}
+	adjusted := stats.AdjustLin(control.Moments(covariates), treatment.Moments(covariates), everybody, family(m.Kind))
+	return adjusted.Contrast, adjusted.Removed
+}
+
 func family(k metric.Kind) stats.Family {
 	switch k {
-	case metric.Conversion, metric.Retention:
+	case metric.Conversion, metric.Retention, metric.Funnel:
 		return stats.Proportion
 	case metric.Ratio:
 		return stats.Ratio
-	case metric.Mean:
+	case metric.Quantile:
+		return stats.Quantile
+	case metric.Mean, metric.TimeToEvent:
 		return stats.Mean
 	}
 	return stats.Mean
@@ -111,16 +144,20 @@ func family(k metric.Kind) stats.Family {
 
 func (in Input) result(used experiment.Metric, m metric.Metric, variant string) Result {
 	e := in.Experiment
-	control, treatment := in.matured(m, e.Control).Arm(family(m.Kind)), in.matured(m, variant).Arm(family(m.Kind))
-	c := stats.Compare(control, treatment)
-	if c.Status == stats.OK && min(control.N, treatment.N) < burnIn {
+	control, treatment := in.matured(m, e.Control), in.matured(m, variant)
+	c, removed := in.contrast(m, control, treatment)
+	meanControl, meanTreatment := c.Control, c.Treatment
+	if c.Status != stats.OK { // what there is stands, beside why it is not enough
+		meanControl, meanTreatment = arm(m, control).Mean, arm(m, treatment).Mean
+	}
+	if c.Status == stats.OK && min(control.Units, treatment.Units) < burnIn {
 		c.Status, c.Reason = stats.Insufficient, "fewer than 100 units with a complete window in an arm"
 	}
 	r := Result{
 		ExperimentID: e.ID, Definition: e.Hash(), Metric: m.Name, Label: m.Label, Role: string(used.Role), Kind: string(m.Kind),
 		Direction: "decrease", Format: m.Format, Variant: variant, Control: e.Control, Margin: used.Margin,
-		UnitsControl: control.N, UnitsTreatment: treatment.N,
-		MeanControl: known(control.Mean), MeanTreatment: known(treatment.Mean), Effect: known(c.Effect()), Lift: known(c.Lift()),
+		UnitsControl: control.Units, UnitsTreatment: treatment.Units, VarianceRemoved: removed,
+		MeanControl: known(meanControl), MeanTreatment: known(meanTreatment), Effect: known(c.Effect()), Lift: known(c.Lift()),
 		Status: c.Status.String(), Reason: c.Reason, EvaluatedAt: in.AsOf, AsOf: in.AsOf.Format(time.DateOnly),
 	}
 	if m.Increase {

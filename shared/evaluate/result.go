@@ -12,7 +12,7 @@ type Result struct {
 	Metric       string `lake:"metric"`
 	Label        string `lake:"label"`
 	Role         string `lake:"role"`      // goal, guardrail, secondary
-	Kind         string `lake:"kind"`      // conversion, mean, retention, ratio
+	Kind         string `lake:"kind"`      // metric.Kind
 	Direction    string `lake:"direction"` // increase: more is better; decrease: less is
 	Format       string `lake:"format"`    // percent, currency, number
 	Variant      string `lake:"variant"`
@@ -20,7 +20,7 @@ type Result struct {
 
 	UnitsControl   int64   `lake:"units_control"` // whose window is complete
 	UnitsTreatment int64   `lake:"units_treatment"`
-	MeanControl    float64 `lake:"mean_control"`
+	MeanControl    float64 `lake:"mean_control"` // or quantile; with covariates, at the mean of everybody's
 	MeanTreatment  float64 `lake:"mean_treatment"`
 	Effect         float64 `lake:"effect"`
 	EffectLow      float64 `lake:"effect_low"` // anytime-valid
@@ -35,6 +35,8 @@ type Result struct {
 	LogEValue      float64 `lake:"log_e_value"` // natural logarithm
 	ChanceToBeat   float64 `lake:"chance_to_beat"`
 	ExpectedLoss   float64 `lake:"expected_loss"` // relative, of choosing the variant
+
+	VarianceRemoved float64 `lake:"variance_removed"` // share of the effect's variance that covariates took (CUPED)
 
 	Margin       float64   `lake:"margin"`       // of a guardrail, else 0
 	Significance string    `lake:"significance"` // better, worse, or empty: by the rule in force at this look

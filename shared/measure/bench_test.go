@@ -97,7 +97,7 @@ func landTenMillion(b *testing.B, h *home) {
 // twentyMetrics are the metrics of the benchmark: conversions, counts, revenue, retention, ratios.
 func twentyMetrics() []metric.Metric {
 	named := func(event string) metric.Term {
-		return metric.Term{Aggregation: "count", Expression: "1", Filter: "e.event_name = '" + event + "'"}
+		return metric.Term{Table: metric.Events(), Aggregation: "count", Expression: "1", Filter: "e.event_name = '" + event + "'"}
 	}
 	var out []metric.Metric
 	for _, event := range []string{"page_viewed", "product_viewed", "order_completed", "search_performed", "session_started", "product_added", "user_signed_in", "checkout_started"} {

@@ -209,14 +209,16 @@ func running(id string, days int, metrics ...metric.Metric) *experiment.Experime
 const isOrder = "e.event_name = 'order_completed'"
 
 func orders() metric.Term {
-	return metric.Term{Aggregation: "count", Expression: "1", Filter: isOrder}
+	return metric.Term{Table: metric.Events(), Aggregation: "count", Expression: "1", Filter: isOrder}
 }
 
 func revenue() metric.Term {
-	return metric.Term{Aggregation: "sum", Expression: "value", Filter: isOrder}
+	return metric.Term{Table: metric.Events(), Aggregation: "sum", Expression: "e.value", Filter: isOrder}
 }
 
-func anything() metric.Term { return metric.Term{Aggregation: "count", Expression: "1"} }
+func anything() metric.Term {
+	return metric.Term{Table: metric.Events(), Aggregation: "count", Expression: "1"}
+}
 
 func days(delay, length int) metric.Window {
 	return metric.Window{Delay: delay, Length: length, Unit: "day"}

@@ -6,6 +6,7 @@ package measure
 import (
 	"context"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -19,7 +20,8 @@ import (
 )
 
 // Statistic is one row of fact_experiment_statistic: a cell of units that were first exposed on one
-// day. Cells merge (stats.Gram).
+// day. Cells merge (stats.Moments), but for those of a quantile: it has one cell of all complete days,
+// under the last of them.
 type Statistic struct {
 	ExperimentID string  `lake:"experiment_id"`
 	Metric       string  `lake:"metric"`
@@ -29,15 +31,73 @@ type Statistic struct {
 	Nonzero      int64   `lake:"nonzero"` // units whose value is not 0
 	MeanY        float64 `lake:"mean_y"`  // the value, or a ratio's numerator
 	MeanD        float64 `lake:"mean_d"`  // a ratio's denominator
+	MeanX        float64 `lake:"mean_x"`  // the value before exposure, of a metric with a covariate
+	MeanZ        float64 `lake:"mean_z"`  // the denominator before exposure
 	YY           float64 `lake:"yy"`      // centred sums of squares and products
 	YD           float64 `lake:"yd"`
 	DD           float64 `lake:"dd"`
-	AsOf         string  `lake:"as_of"` // partition
+	YX           float64 `lake:"yx"`
+	DX           float64 `lake:"dx"`
+	XX           float64 `lake:"xx"`
+	YZ           float64 `lake:"yz"`
+	DZ           float64 `lake:"dz"`
+	XZ           float64 `lake:"xz"`
+	ZZ           float64 `lake:"zz"`
+	Quantile     float64 `lake:"quantile"`      // of a quantile: its value
+	QuantileLow  float64 `lake:"quantile_low"`  // the values at the ranks that tell its error (stats.QuantileRanks)
+	QuantileHigh float64 `lake:"quantile_high"` // of events, y counts a unit's events up to the quantile, and d its events
+	AsOf         string  `lake:"as_of"`         // partition
 }
 
-// Gram is the cell as the statistics engine takes it.
+// Gram is the cell without covariates, as the statistics engine takes it.
 func (s Statistic) Gram() stats.Gram {
 	return stats.Gram{N: s.Units, MeanY: s.MeanY, MeanD: s.MeanD, YY: s.YY, YD: s.YD, DD: s.DD}
+}
+
+// Moments is the cell with its covariates: the value before exposure, and a ratio's denominator.
+func (s Statistic) Moments(covariates int) stats.Moments {
+	means, centred := []float64{s.MeanY, s.MeanD, s.MeanX, s.MeanZ}, [][]float64{
+		{s.YY, s.YD, s.YX, s.YZ}, {s.YD, s.DD, s.DX, s.DZ}, {s.YX, s.DX, s.XX, s.XZ}, {s.YZ, s.DZ, s.XZ, s.ZZ},
+	}
+	k := 2 + min(covariates, 2)
+	for i := range centred {
+		centred[i] = centred[i][:k]
+	}
+	m, err := stats.MomentsOfCentred(s.Units, means[:k], centred[:k])
+	if err != nil {
+		panic("measure: a cell is no square: " + err.Error()) // it is, by the lines above
+	}
+	return m
+}
+
+// Merge takes in a cell of other units of the same metric and variant; the quantiles of the two are not merged.
+func (s Statistic) Merge(o Statistic) Statistic {
+	if s.Units == 0 {
+		return o
+	}
+	const both = 2
+	m := s.Moments(both)
+	m.Merge(o.Moments(both))
+	s.Units, s.Nonzero, s.ExposureDate = m.N, s.Nonzero+o.Nonzero, max(s.ExposureDate, o.ExposureDate)
+	for i, letter := range letters {
+		*s.field(letters[i : i+1]) = m.Mean[i]
+		for j := i; j < len(letters); j++ {
+			*s.field(string(letter) + letters[j:j+1]) = m.Cross[0]
+			m.Cross = m.Cross[1:]
+		}
+	}
+	return s
+}
+
+// letters are the columns of a cell: value, denominator, and both before exposure.
+const letters = "ydxz"
+
+// field is where a column of the query's goes: a mean by its letter, a sum of products by its two.
+func (s *Statistic) field(letters string) *float64 {
+	return map[string]*float64{
+		"y": &s.MeanY, "d": &s.MeanD, "x": &s.MeanX, "z": &s.MeanZ,
+		"yy": &s.YY, "yd": &s.YD, "dd": &s.DD, "yx": &s.YX, "dx": &s.DX, "xx": &s.XX, "yz": &s.YZ, "dz": &s.DZ, "xz": &s.XZ, "zz": &s.ZZ,
+	}[letters]
 }
 
 // Exposure is one row of fact_experiment_traffic: how many units stand in a variant.
@@ -122,24 +182,70 @@ func Decode(experimentID string, metrics []metric.Metric, result lake.Result) ([
 		at[c] = i
 	}
 	var out []Statistic
+	quantiles := map[[2]string]int{} // metric and variant to the place in out
 	for _, row := range result.Rows {
 		cell := reader{row: row, at: at}
-		base := Statistic{ExperimentID: experimentID, Variant: cell.text("variant"), ExposureDate: cell.text("exposure_date"), Units: int64(cell.number("units"))}
 		for i, m := range metrics {
-			n := strconv.Itoa(i)
-			s := base
-			s.Metric = m.Name
-			s.MeanY, s.YY, s.Nonzero = cell.number("y"+n+"_mean"), cell.number("y"+n+"_ss"), int64(cell.number("y"+n+"_nonzero"))
-			if m.Kind == metric.Ratio {
-				s.MeanD, s.DD, s.YD = cell.number("d"+n+"_mean"), cell.number("d"+n+"_ss"), cell.number("yd"+n+"_sp")
+			s := cell.statistic(i, m)
+			s.ExperimentID = experimentID
+			if m.Kind != metric.Quantile {
+				out = append(out, s)
+				continue
 			}
-			out = append(out, s)
+			if cell.number("y"+strconv.Itoa(i)+"_ranked") == 0 {
+				continue
+			}
+			key := [2]string{m.Name, s.Variant}
+			if place, ok := quantiles[key]; ok {
+				out[place] = out[place].mergeQuantile(s)
+			} else {
+				quantiles[key] = len(out)
+				out = append(out, s)
+			}
 		}
 		if cell.err != nil {
 			return nil, cell.err
 		}
 	}
 	return out, nil
+}
+
+// mergeQuantile merges a later cell in. A rank's value stands in one of them.
+func (s Statistic) mergeQuantile(later Statistic) Statistic {
+	s = s.Merge(later)
+	s.Quantile = known(s.Quantile, later.Quantile)
+	s.QuantileLow = known(s.QuantileLow, later.QuantileLow)
+	s.QuantileHigh = known(s.QuantileHigh, later.QuantileHigh)
+	return s
+}
+
+func known(a, b float64) float64 {
+	if math.IsNaN(a) {
+		return b
+	}
+	return a
+}
+
+// statistic reads one metric's part of a cell.
+func (r *reader) statistic(i int, m metric.Metric) Statistic {
+	n := strconv.Itoa(i)
+	s := Statistic{
+		Metric: m.Name, Variant: r.text("variant"), ExposureDate: r.text("exposure_date"),
+		Units: int64(r.number("units")), Nonzero: int64(r.number("y" + n + "_nonzero")),
+	}
+	letters := shape(m)
+	for a := range len(letters) {
+		one := letters[a : a+1]
+		*s.field(one) = r.number(one + n + "_mean")
+		*s.field(one + one) = r.number(one + n + "_ss")
+		for b := range a {
+			*s.field(letters[b:b+1] + one) = r.number(letters[b:b+1] + one + n + "_sp")
+		}
+	}
+	if m.Kind == metric.Quantile {
+		s.Quantile, s.QuantileLow, s.QuantileHigh = r.maybe("y"+n+"_quantile"), r.maybe("y"+n+"_low"), r.maybe("y"+n+"_high")
+	}
+	return s
 }
 
 // reader takes values out of a row and remembers the first thing that was wrong.
@@ -170,6 +276,14 @@ func (r *reader) number(column string) float64 {
 		r.err = fault.New(fault.Invalid, "read %s: %w", column, err)
 	}
 	return x
+}
+
+// maybe is NaN for NULL.
+func (r *reader) maybe(column string) float64 {
+	if i, ok := r.at[column]; ok && r.row[i] == nil {
+		return math.NaN()
+	}
+	return r.number(column)
 }
 
 func (m *Measurer) traffic(ctx context.Context, cohorts []string, asOf time.Time) ([]Exposure, error) {

@@ -41,9 +41,9 @@ func TestValueOfAUnit(t *testing.T) {
 	delayed := metric.Metric{Kind: metric.Mean, Window: days(2, 1), Numerator: revenue()}
 	returned := metric.Metric{Kind: metric.Retention, Window: days(1, 3), Numerator: anything()}
 	basket := metric.Metric{Kind: metric.Ratio, Window: days(0, 3), Numerator: revenue(), Denominator: orders()}
-	valued := metric.Metric{Kind: metric.Mean, Window: days(0, 3), Numerator: metric.Term{Aggregation: "count", Expression: "value", Filter: isOrder}}
+	valued := metric.Metric{Kind: metric.Mean, Window: days(0, 3), Numerator: metric.Term{Table: metric.Events(), Aggregation: "count", Expression: "e.value", Filter: isOrder}}
 	either := metric.Metric{Kind: metric.Mean, Window: days(0, 3), Numerator: metric.Term{
-		Aggregation: "count", Expression: "1", Filter: "e.event_name = 'order_completed' or e.event_name = 'order_refunded'",
+		Table: metric.Events(), Aggregation: "count", Expression: "1", Filter: "e.event_name = 'order_completed' or e.event_name = 'order_refunded'",
 	}}
 	type value struct{ Y, D float64 }
 	cases := map[string]struct {

@@ -9,73 +9,90 @@ import (
 	"verdict/shared/experiment"
 	"verdict/shared/lake"
 	"verdict/shared/metric"
+	"verdict/shared/stats"
 )
 
-// Query is the SELECT that reduces an experiment to sufficient statistics: one scan of the events
+// Query is the SELECT that reduces an experiment to sufficient statistics: one scan of each table of facts
 // for all its metrics, one row per variant and day of first exposure. Each unit stands in exactly
 // one cell, so that cells add up to any range of cohorts, which sums by event day would not.
 //
-// A metric's columns carry its position: y<i>_mean, y<i>_ss (centred sum of squares), y<i>_nonzero,
-// and for a ratio d<i>_mean, d<i>_ss and yd<i>_sp (centred sum of products). Centred sums keep the
-// variance of a mean of 1e9 with a deviation of 1, which sums of squares lose.
+// A metric's columns carry its position: y<i>_mean, y<i>_ss (centred sum of squares), y<i>_nonzero, and with a
+// denominator d<i> or covariates x<i> and z<i> their means and the centred sums of products, as yd<i>_sp. Centred
+// sums keep the variance of a mean of 1e9 with a deviation of 1, which sums of squares lose. A quantile has
+// y<i>_quantile, _low and _high where the cell has that value, and y<i>_ranked, the units of the cell that took part.
 func Query(e *experiment.Experiment, metrics []metric.Metric, asOf time.Time) string {
-	var unit, cells strings.Builder
-	last := 0
-	for i, m := range metrics {
-		last = max(last, m.Window.End())
-		fmt.Fprintf(&unit, ",\n        %s as y%d", unitValue(m, m.Numerator), i)
-		fmt.Fprintf(&cells, ",\n    avg(y%[1]d) as y%[1]d_mean,\n    var_pop(y%[1]d) * count(*) as y%[1]d_ss,\n    count(case when y%[1]d <> 0 then 1 end) as y%[1]d_nonzero", i)
-		if m.Kind == metric.Ratio {
-			fmt.Fprintf(&unit, ",\n        %s as d%d", unitValue(m, m.Denominator), i)
-			fmt.Fprintf(&cells, ",\n    avg(d%[1]d) as d%[1]d_mean,\n    var_pop(d%[1]d) * count(*) as d%[1]d_ss,\n    covar_pop(y%[1]d, d%[1]d) * count(*) as yd%[1]d_sp", i)
+	q := &query{experiment: e, metrics: metrics, asOf: asOf.UTC(), until: asOf.UTC()}
+	if end := e.End(); q.until.After(end) {
+		q.until = end
+	}
+	return q.text()
+}
+
+// query is being written: a list of named SELECTs, each over the one before.
+type query struct {
+	experiment *experiment.Experiment
+	metrics    []metric.Metric
+	asOf       time.Time
+	until      time.Time // asOf, or the planned end: no window is longer
+	ctes       []string
+	last       string // name of the last
+}
+
+func (q *query) with(name, format string, args ...any) {
+	q.ctes = append(q.ctes, name+" as (\n"+fmt.Sprintf(format, args...)+"\n)")
+	q.last = name
+}
+
+func (q *query) text() string {
+	q.units()
+	tables := q.tables()
+	for i, t := range tables {
+		suffix := ""
+		if i > 0 {
+			suffix = "_" + t.Name
+		}
+		q.happened(t, suffix)
+		q.walk(t)
+		q.value(t, suffix)
+	}
+	q.join(tables)
+	q.rank()
+	return "with " + strings.Join(q.ctes, ",\n\n") + "\n\n" + q.cells()
+}
+
+// tables lists the tables of facts that the metrics are over.
+func (q *query) tables() []metric.Table {
+	var out []metric.Table
+	seen := map[metric.Table]bool{}
+	for _, m := range q.metrics {
+		for _, t := range m.Terms() {
+			if !seen[t.Table] {
+				seen[t.Table] = true
+				out = append(out, t.Table)
+			}
 		}
 	}
-	return fmt.Sprintf(`with unit as (
-    select
+	return out
+}
+
+// units are those of the experiment, with all ids that are theirs.
+func (q *query) units() {
+	q.with("unit", `    select
         unit_id,
         variant,
         exposure_date,
         first_exposure_ts
     from fact_experiment_exposure
     where %s
-        and not is_multi_variant
-),
-
-entity as (
-    select
+        and not is_multi_variant`, cohort(q.experiment, q.asOf))
+	q.with("entity", `    select
         u.entity_id,
         x.unit_id,
         x.variant,
         x.exposure_date,
         x.first_exposure_ts
     from unit as x
-    join dim_user as u on u.unit_id = x.unit_id and u.valid_to is null
-),
-
-value as (
-    select
-        x.variant,
-        x.exposure_date,
-        x.unit_id%s
-    from entity as x
-    left join fact_event as e
-        on e.entity_id = x.entity_id
-        and e.event_date >= %s
-        and e.event_date < %s
-        and e.event_ts >= x.first_exposure_ts
-        and e.event_ts < x.first_exposure_ts + interval '%d' day
-        and not e.is_bot
-    group by x.variant, x.exposure_date, x.unit_id
-)
-
-select
-    variant,
-    exposure_date,
-    count(*) as units%s
-from value
-group by variant, exposure_date
-order by variant, exposure_date`,
-		cohort(e, asOf), unit.String(), day(e.Start.Time), day(asOf), last, cells.String())
+    join dim_user as u on u.unit_id = x.unit_id and u.valid_to is null`)
 }
 
 // cohort selects the units that came into the experiment by a moment.
@@ -89,28 +106,439 @@ func cohort(e *experiment.Experiment, asOf time.Time) string {
 
 func day(t time.Time) string { return lake.Quote(t.UTC().Format(time.DateOnly)) }
 
-// unitValue aggregates the events of one unit within the metric's window.
-func unitValue(m metric.Metric, t metric.Term) string {
-	condition := fmt.Sprintf("e.event_ts < x.first_exposure_ts + interval '%d' day", m.Window.End())
-	if m.Window.Delay > 0 {
-		condition = fmt.Sprintf("e.event_ts >= x.first_exposure_ts + interval '%d' day and %s", m.Window.Delay, condition)
+func moment(t time.Time) string { return "timestamp " + lake.Quote(t.UTC().Format(time.DateTime)) }
+
+// happened has a row per unit and fact, with what the fact is to each metric: NULL when nothing.
+func (q *query) happened(t metric.Table, suffix string) {
+	var columns strings.Builder
+	add := func(name, sql string) { fmt.Fprintf(&columns, ",\n        %s as %s", sql, name) }
+	if q.inOrder(t) {
+		add("ts", "e."+t.Time)
 	}
-	if t.Filter != "" {
-		condition = "(" + t.Filter + ") and " + condition // a filter may hold an or
+	for i, m := range q.metrics {
+		for _, p := range q.parts(i, m, t) {
+			for k, s := range m.Steps {
+				add(p.column+"_"+strconv.Itoa(k+1), "case when "+both(s.Filter, p.window)+" then e."+t.Time+" end")
+			}
+			if m.Kind != metric.Funnel {
+				add(p.column, fact(m, p.term, p.window))
+			}
+		}
 	}
-	if m.Kind == metric.Conversion || m.Kind == metric.Retention {
-		return "max(case when " + condition + " then 1e0 else 0e0 end)"
+	q.with("happened"+suffix, `    select
+        x.variant,
+        x.exposure_date,
+        x.unit_id%s
+    from entity as x
+    left join %s as e
+        on e.%s = x.entity_id%s`, columns.String(), t.Name, t.Entity, q.reach(t))
+}
+
+// reach keeps the scan to the facts that any metric can need.
+func (q *query) reach(t metric.Table) string {
+	before, hours, ever := 0, 0, false
+	for _, m := range q.metrics {
+		before = max(before, m.Covariate)
+		hours = max(hours, (m.Window.Delay+m.Window.Length)*m.Window.Hours())
+		if m.Window.TimeZone != "" {
+			hours = max(hours, (m.Window.Delay+m.Window.Length)*24+1) // a day can have 25 hours
+		}
+		ever = ever || m.Window.Lookback > 0
 	}
-	term := "1e0"
+	var out strings.Builder
+	and := func(format string, args ...any) { fmt.Fprintf(&out, "\n        and "+format, args...) }
+	if t.Date != "" {
+		and("e.%s >= %s", t.Date, day(q.experiment.Start.AddDate(0, 0, -before)))
+		and("e.%s < %s", t.Date, day(q.asOf))
+	} else {
+		and("e.%s < %s", t.Time, moment(q.asOf))
+	}
+	from := "x.first_exposure_ts"
+	if before > 0 {
+		from += " - " + interval(before, "day")
+	}
+	and("e.%s >= %s", t.Time, from)
+	if !ever {
+		and("e.%s < x.first_exposure_ts + %s", t.Time, span(hours))
+	}
+	if t.Bot != "" {
+		and("not e.%s", t.Bot)
+	}
+	return out.String()
+}
+
+func interval(n int, unit string) string { return fmt.Sprintf("interval '%d' %s", n, unit) }
+
+func span(hours int) string {
+	if hours%24 == 0 {
+		return interval(hours/24, "day")
+	}
+	return interval(hours, "hour")
+}
+
+// part is one column of a metric: y its value, d the denominator, x and z the same before exposure.
+type part struct {
+	column string
+	term   metric.Term
+	window string // condition on x and e
+}
+
+// parts lists a metric's columns that come from a table.
+func (q *query) parts(i int, m metric.Metric, t metric.Table) []part {
+	var out []part
+	for n, term := range m.Terms() {
+		if term.Table != t {
+			continue
+		}
+		at := strconv.Itoa(i)
+		out = append(out, part{"yd"[n:n+1] + at, term, q.window(m, t)})
+		if m.Covariate > 0 {
+			before := fmt.Sprintf("e.%[1]s >= x.first_exposure_ts - %[2]s and e.%[1]s < x.first_exposure_ts", t.Time, interval(m.Covariate, "day"))
+			out = append(out, part{"xz"[n:n+1] + at, term, before})
+		}
+	}
+	return out
+}
+
+// window is the condition that a fact counts for a metric.
+func (q *query) window(m metric.Metric, t metric.Table) string {
+	w, ts := m.Window, "e."+t.Time
+	var out []string
+	since := func(s string) { out = append(out, ts+" >= "+s) }
 	switch {
-	case t.Aggregation == "sum":
-		term = "coalesce(cast(e." + t.Expression + " as double), 0e0)"
-	case t.Expression != "1":
-		condition += " and e." + t.Expression + " is not null"
+	case w.Lookback > 0:
+		since("x.first_exposure_ts")
+		since(moment(q.until.AddDate(0, 0, -w.Lookback)))
+		out = append(out, ts+" < "+moment(q.until))
+	case w.TimeZone != "":
+		since("x.first_exposure_ts")
+		age := "date_diff('day', " + q.localDate("x.first_exposure_ts", w.TimeZone) + ", " + q.localDate(ts, w.TimeZone) + ")"
+		if w.Delay > 0 {
+			out = append(out, age+" >= "+strconv.Itoa(w.Delay))
+		}
+		out = append(out, age+" < "+strconv.Itoa(w.Delay+w.Length))
+	default:
+		if w.Delay > 0 {
+			since("x.first_exposure_ts + " + span(w.Delay*w.Hours()))
+		} else if q.covariates() {
+			since("x.first_exposure_ts")
+		}
+		out = append(out, ts+" < x.first_exposure_ts + "+span((w.Delay+w.Length)*w.Hours()))
 	}
-	value := "sum(case when " + condition + " then " + term + " else 0e0 end)"
+	return strings.Join(out, " and ")
+}
+
+func (q *query) covariates() bool {
+	for _, m := range q.metrics {
+		if m.Covariate > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// localDate is the calendar day of a UTC timestamp in a time zone. Trino and DuckDB mean opposite things by "at time
+// zone"; the zone's few changes of clock while an experiment runs can be said as they are.
+func (q *query) localDate(ts, zone string) string {
+	location, err := time.LoadLocation(zone)
+	if err != nil {
+		location = time.UTC // metric.Load refuses such a zone
+	}
+	var cases strings.Builder
+	at := q.experiment.Start.AddDate(0, 0, -1).In(location)
+	for {
+		_, seconds := at.Zone()
+		local := ts
+		if seconds > 0 {
+			local += " + " + interval(seconds/60, "minute")
+		} else if seconds < 0 {
+			local += " - " + interval(-seconds/60, "minute")
+		}
+		_, next := at.ZoneBounds()
+		if next.IsZero() || next.After(q.asOf) {
+			if cases.Len() == 0 {
+				return "cast(" + local + " as date)"
+			}
+			return "cast(case" + cases.String() + " else " + local + " end as date)"
+		}
+		fmt.Fprintf(&cases, " when %s < %s then %s", ts, moment(next), local)
+		at = next
+	}
+}
+
+func both(filter, condition string) string {
+	if filter == "" {
+		return condition
+	}
+	return "(" + filter + ") and " + condition // a filter may hold an or
+}
+
+// fact is what one fact is to a metric.
+func fact(m metric.Metric, t metric.Term, window string) string {
+	condition := both(t.Filter, window)
+	value := "1e0"
+	switch {
+	case m.Kind == metric.Conversion || m.Kind == metric.Retention:
+	case m.Kind == metric.TimeToEvent:
+		value = fmt.Sprintf("cast(date_diff('millisecond', x.first_exposure_ts, e.%s) as double) / %de0", t.Table.Time, m.Window.Hours()*3_600_000)
+	case t.Aggregation == "sum" || t.Aggregation == "max":
+		value = "cast(" + t.Expression + " as double)"
+	case t.Aggregation == "count_distinct":
+		value = t.Expression
+	case t.Expression != "1":
+		condition += " and " + t.Expression + " is not null"
+	}
+	return "case when " + condition + " then " + value + " end"
+}
+
+// inOrder tells whether any metric asks which fact came first.
+func (q *query) inOrder(t metric.Table) bool {
+	for _, m := range q.metrics {
+		for _, term := range m.Terms() {
+			if term.Table == t && (m.Kind == metric.Funnel || m.Touch != metric.AllTouches) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// walk adds, over the facts of each unit in their order, what depends on it: the steps of funnels, touches, and the
+// ranks of events.
+func (q *query) walk(t metric.Table) {
+	from := q.last
+	for step := 2; ; step++ {
+		var columns []string
+		for i, m := range q.metrics {
+			if m.Kind != metric.Funnel || m.Numerator.Table != t || len(m.Steps) < step {
+				continue
+			}
+			y, within := "y"+strconv.Itoa(i), ""
+			before := fmt.Sprintf("max(%s) over (partition by unit_id order by ts)", reached(y, step-1))
+			if w := m.Steps[step-1].Within; w > 0 {
+				within = fmt.Sprintf(" and date_diff('millisecond', %s, ts) <= %d", before, w)
+			}
+			// The latest way to the step before is the best: whatever an earlier one allows, it allows.
+			columns = append(columns, fmt.Sprintf("case when %s_%d is not null and %s is not null%s then ts end as %s", y, step, before, within, reached(y, step)))
+		}
+		if columns == nil {
+			break
+		}
+		q.with(fmt.Sprintf("%s_step_%d", from, step), "    select\n        *,\n        %s\n    from %s", strings.Join(columns, ",\n        "), q.last)
+	}
+	var ranks, marks []string
+	for i, m := range q.metrics {
+		for _, p := range q.parts(i, m, t) {
+			switch {
+			case p.column[0] != 'y' && p.column[0] != 'd':
+			case m.Touch != metric.AllTouches:
+				order := "ts, " + p.column
+				if m.Touch == metric.LastTouch {
+					order = "ts desc, " + p.column + " desc"
+				}
+				ranks = append(ranks, fmt.Sprintf("row_number() over (partition by unit_id, %[1]s is null order by %[2]s) as %[1]s_touch", p.column, order))
+			case m.Kind == metric.Quantile && m.OfEvents:
+				complete := q.complete(m)
+				ranks = append(ranks,
+					fmt.Sprintf("row_number() over (partition by variant, %[1]s, %[2]s is null order by %[2]s) as %[2]s_rank", complete, p.column),
+					fmt.Sprintf("count(%[1]s) over (partition by variant, %[2]s) as %[1]s_n", p.column, complete))
+				for _, r := range ranksOf(m.Level, p.column) {
+					marks = append(marks, fmt.Sprintf("max(case when %[1]s and %[2]s is not null and %[2]s_rank = %[3]s then %[2]s end) over (partition by variant) as %[2]s_%[4]s", complete, p.column, r.at, r.name))
+				}
+			}
+		}
+	}
+	if ranks != nil {
+		q.with(from+"_ranked", "    select\n        *,\n        %s\n    from %s", strings.Join(ranks, ",\n        "), q.last)
+	}
+	if marks != nil {
+		q.with(from+"_marked", "    select\n        *,\n        %s\n    from %s", strings.Join(marks, ",\n        "), q.last)
+	}
+}
+
+func reached(y string, step int) string {
+	if step == 1 {
+		return y + "_1"
+	}
+	return y + "_reached_" + strconv.Itoa(step)
+}
+
+// complete is the condition that a unit's window was complete at the look.
+func (q *query) complete(m metric.Metric) string {
+	return "exposure_date < " + day(q.until.AddDate(0, 0, -m.Window.End()))
+}
+
+// value reduces the facts of each unit to its values.
+func (q *query) value(t metric.Table, suffix string) {
+	var columns strings.Builder
+	for i, m := range q.metrics {
+		for _, p := range q.parts(i, m, t) {
+			fmt.Fprintf(&columns, ",\n        %s as %s", total(m, p), p.column)
+			if m.Kind == metric.Quantile && m.OfEvents {
+				fmt.Fprintf(&columns, ",\n        cast(count(%[1]s) as double) as d%[2]d,\n        max(%[1]s_quantile) as %[1]s_quantile,\n        max(%[1]s_low) as %[1]s_low,\n        max(%[1]s_high) as %[1]s_high", p.column, i)
+			}
+		}
+	}
+	q.with("value"+suffix, `    select
+        variant,
+        exposure_date,
+        unit_id%s
+    from %s
+    group by variant, exposure_date, unit_id`, columns.String(), q.last)
+}
+
+// total is a unit's value of all its facts.
+func total(m metric.Metric, p part) string {
+	c := p.column
+	counted := c
+	if m.Touch != metric.AllTouches && (c[0] == 'y' || c[0] == 'd') {
+		counted = "case when " + c + "_touch = 1 then " + c + " end"
+	}
+	var value string
+	switch {
+	case m.Kind == metric.Conversion || m.Kind == metric.Retention:
+		value = "coalesce(max(" + c + "), 0e0)"
+	case m.Kind == metric.Funnel:
+		value = "max(case when " + reached(c, len(m.Steps)) + " is not null then 1e0 else 0e0 end)"
+	case m.Kind == metric.TimeToEvent:
+		value = fmt.Sprintf("coalesce(min(%s), %de0)", c, m.Window.Length)
+	case m.Kind == metric.Quantile && m.OfEvents:
+		value = fmt.Sprintf("cast(count(case when %[1]s <= %[1]s_quantile then 1 end) as double)", c)
+	case p.term.Aggregation == "count_distinct":
+		value = "cast(count(distinct " + counted + ") as double)"
+	case p.term.Aggregation == "max":
+		value = "coalesce(max(" + counted + "), 0e0)"
+	default:
+		value = "coalesce(sum(" + counted + "), 0e0)"
+	}
 	if m.Cap > 0 {
 		value = "least(" + value + ", " + strconv.FormatFloat(m.Cap, 'e', -1, 64) + ")"
 	}
 	return value
+}
+
+// join puts the values of a unit from several tables beside each other.
+func (q *query) join(tables []metric.Table) {
+	if len(tables) < 2 {
+		return
+	}
+	var columns, from strings.Builder
+	from.WriteString("value as t0")
+	for n, t := range tables {
+		if n > 0 {
+			fmt.Fprintf(&from, "\n    join value_%s as t%d on t%[2]d.unit_id = t0.unit_id", t.Name, n)
+		}
+		for i, m := range q.metrics {
+			for _, p := range q.parts(i, m, t) {
+				fmt.Fprintf(&columns, ",\n        t%d.%s", n, p.column)
+				if m.Kind == metric.Quantile && m.OfEvents {
+					fmt.Fprintf(&columns, ",\n        t%[1]d.d%[2]d,\n        t%[1]d.y%[2]d_quantile,\n        t%[1]d.y%[2]d_low,\n        t%[1]d.y%[2]d_high", n, i)
+				}
+			}
+		}
+	}
+	q.with("joined", "    select\n        t0.variant,\n        t0.exposure_date,\n        t0.unit_id%s\n    from %s", columns.String(), from.String())
+}
+
+// rank adds what depends on the values of all units: quantiles of units, and caps that are quantiles.
+func (q *query) rank() {
+	var ranks, marks []string
+	for i, m := range q.metrics {
+		y, complete := "y"+strconv.Itoa(i), q.complete(m)
+		switch {
+		case m.Kind == metric.Quantile && !m.OfEvents:
+			ranks = append(ranks,
+				fmt.Sprintf("row_number() over (partition by variant, %[1]s order by %[2]s) as %[2]s_rank", complete, y),
+				fmt.Sprintf("count(*) over (partition by variant, %s) as %s_n", complete, y))
+			for _, r := range ranksOf(m.Level, y) {
+				marks = append(marks, fmt.Sprintf("case when %[1]s and %[2]s_rank = %[3]s then %[2]s end as %[2]s_%[4]s", complete, y, r.at, r.name))
+			}
+		case m.CapQuantile > 0:
+			ranks = append(ranks,
+				fmt.Sprintf("row_number() over (partition by %[1]s order by %[2]s) as %[2]s_rank", complete, y),
+				fmt.Sprintf("count(*) over (partition by %s) as %s_n", complete, y))
+			limit := fmt.Sprintf("max(case when %[1]s and %[2]s_rank = %[3]s then %[2]s end) over ()", complete, y, rankAt(m.CapQuantile, 0, y))
+			marks = append(marks, fmt.Sprintf("least(%[1]s, coalesce(%[2]s, %[1]s)) as %[1]s_capped", y, limit))
+		}
+	}
+	if ranks == nil {
+		return
+	}
+	q.with("ranked", "    select\n        *,\n        %s\n    from %s", strings.Join(ranks, ",\n        "), q.last)
+	q.with("marked", "    select\n        *,\n        %s\n    from %s", strings.Join(marks, ",\n        "), q.last)
+}
+
+type rank struct{ name, at string }
+
+// ranksOf lists the ranks that tell a quantile and its error: those of stats.QuantileRanks, of y_n values.
+func ranksOf(level float64, y string) []rank {
+	return []rank{{"quantile", rankAt(level, 0, y)}, {"low", rankAt(level, -1, y)}, {"high", rankAt(level, 1, y)}}
+}
+
+// rankAt is the position, from 1 to y_n, of a quantile plus so many times the half width of its interval.
+func rankAt(level float64, sign int, y string) string {
+	number := func(x float64) string { return strconv.FormatFloat(x, 'e', -1, 64) }
+	n := "cast(" + y + "_n as double)"
+	at := n + " * " + number(level)
+	switch sign {
+	case -1:
+		at += " - sqrt(" + n + ") * " + number(stats.RankWidth(level))
+	case 1:
+		at += " + sqrt(" + n + ") * " + number(stats.RankWidth(level))
+	}
+	return "greatest(1e0, least(" + n + ", ceil(" + at + ")))"
+}
+
+// cells merges the units of each variant and day.
+func (q *query) cells() string {
+	var columns strings.Builder
+	add := func(format string, args ...any) { fmt.Fprintf(&columns, ",\n    "+format, args...) }
+	for i, m := range q.metrics {
+		y := "y" + strconv.Itoa(i)
+		if m.CapQuantile > 0 {
+			y += "_capped"
+		}
+		add("count(case when %s <> 0 then 1 end) as y%d_nonzero", y, i)
+		letters, names := shape(m), map[byte]string{'y': y}
+		for a := range len(letters) {
+			name := names[letters[a]]
+			if name == "" {
+				name = letters[a:a+1] + strconv.Itoa(i)
+			}
+			names[letters[a]] = name
+			add("avg(%s) as %c%d_mean", name, letters[a], i)
+			add("var_pop(%s) * count(*) as %c%d_ss", name, letters[a], i)
+			for b := range a {
+				add("covar_pop(%s, %s) * count(*) as %c%c%d_sp", names[letters[b]], name, letters[b], letters[a], i)
+			}
+		}
+		if m.Kind == metric.Quantile {
+			for _, r := range []string{"quantile", "low", "high"} {
+				add("max(y%d_%s) as y%[1]d_%[2]s", i, r)
+			}
+			add("count(case when %s then 1 end) as y%d_ranked", q.complete(m), i)
+		}
+	}
+	return fmt.Sprintf(`select
+    variant,
+    exposure_date,
+    count(*) as units%s
+from %s
+group by variant, exposure_date
+order by variant, exposure_date`, columns.String(), q.last)
+}
+
+// shape names the columns of a metric's moments: its value, denominator, and covariates.
+func shape(m metric.Metric) string {
+	out := "y"
+	if m.Kind == metric.Ratio || m.Kind == metric.Quantile && m.OfEvents {
+		out += "d"
+	}
+	if m.Covariate > 0 {
+		out += "x"
+		if m.Kind == metric.Ratio {
+			out += "z"
+		}
+	}
+	return out
 }

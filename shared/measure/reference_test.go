@@ -89,7 +89,7 @@ func samples(e *experiment.Experiment, metrics []metric.Metric, events []event, 
 			case metric.Ratio:
 				d = value(m.Denominator)
 			case metric.Conversion, metric.Retention: // any matching event, whatever the measure
-				y = min(1, value(metric.Term{Aggregation: "count", Expression: "1", Filter: m.Numerator.Filter}))
+				y = min(1, value(metric.Term{Table: metric.Events(), Aggregation: "count", Expression: "1", Filter: m.Numerator.Filter}))
 			case metric.Mean:
 			}
 			out[k].y, out[k].d = append(out[k].y, y), append(out[k].d, d)
@@ -211,12 +211,12 @@ func (w world) firstOf(entity string) time.Time {
 func randomMetrics(rng *rand.Rand) []metric.Metric {
 	filters := []string{"", isOrder, isOrder, isOrder + " or e.event_name = 'order_refunded'"}
 	term := func() metric.Term {
-		t := metric.Term{Aggregation: "count", Expression: "1", Filter: filters[rng.IntN(len(filters))]}
+		t := metric.Term{Table: metric.Events(), Aggregation: "count", Expression: "1", Filter: filters[rng.IntN(len(filters))]}
 		switch rng.IntN(3) {
 		case 0:
-			t.Expression = "value"
+			t.Expression = "e.value"
 		case 1:
-			t.Aggregation, t.Expression = "sum", "value"
+			t.Aggregation, t.Expression = "sum", "e.value"
 		}
 		return t
 	}

@@ -3,29 +3,26 @@
 // metric of one unit is computed from that unit's events.
 package metric
 
-import (
-	"fmt"
-	"io/fs"
-	"path"
-	"regexp"
-	"slices"
-	"strings"
-
-	"verdict/shared/definition"
-	"verdict/shared/dialect"
-	"verdict/shared/fault"
-)
+import "verdict/shared/fault"
 
 // Kind says how a unit's events become its value.
 type Kind string
 
 // The kinds of metric.
 const (
-	Conversion Kind = "conversion" // 1 when the unit has a matching event in its window, else 0
-	Retention  Kind = "retention"  // the same, over a window that starts some days after exposure
-	Mean       Kind = "mean"       // the measure over the window, 0 for a unit without events
-	Ratio      Kind = "ratio"      // two measures over the window; the unit of analysis stays the unit
+	Conversion  Kind = "conversion"    // 1 when the unit has a matching event in its window, else 0
+	Retention   Kind = "retention"     // the same, over a window that starts some days after exposure
+	Mean        Kind = "mean"          // the measure over the window, 0 for a unit without events
+	Ratio       Kind = "ratio"         // two measures over the window; the unit of analysis stays the unit
+	Funnel      Kind = "funnel"        // 1 when the unit went through all steps in order, else 0
+	Quantile    Kind = "quantile"      // a quantile of the units' values, or of their events' values
+	TimeToEvent Kind = "time_to_event" // time to the first matching event, the whole window for a unit without one
 )
+
+// Kinds lists them all.
+func Kinds() []Kind {
+	return []Kind{Conversion, Retention, Mean, Ratio, Funnel, Quantile, TimeToEvent}
+}
 
 // Metric is a metric that experiments can use.
 type Metric struct {
@@ -34,136 +31,92 @@ type Metric struct {
 	Description string
 	Kind        Kind
 	Window      Window
+	Incomplete  bool    // units count before their window is complete, too
 	Increase    bool    // more is better
 	Format      string  // percent, currency, number
+	Touch       Touch   // which of a unit's matching events count
 	Cap         float64 // of a Mean: a unit's value above it counts as it (winsorized); 0 is no cap
+	CapQuantile float64 // of a Mean: the cap is this quantile of the values of all units; 0 is no cap
+	Covariate   int     // days before exposure over which the same value is a covariate (CUPED); 0 is none
 	Numerator   Term
-	Denominator Term // of a Ratio
+	Denominator Term    // of a Ratio
+	Steps       []Step  // of a Funnel
+	Level       float64 // of a Quantile: 0.5 is the median
+	OfEvents    bool    // a Quantile over events, clustered by unit, instead of over units
 }
 
-// Window is a span of whole days after a unit's first exposure: [Delay, Delay+Length).
+// Touch says which of the matching events in a unit's window count.
+type Touch string
+
+// The touches. The zero value counts all events.
+const (
+	AllTouches Touch = ""
+	FirstTouch Touch = "first_touch"
+	LastTouch  Touch = "last_touch"
+)
+
+// Window is the span after a unit's first exposure in which its events count: [Delay, Delay+Length), in hours or days
+// of 24 hours; or, with a time zone, in calendar days there, day 0 being the day of the exposure. With a Lookback it
+// is the last days before the look instead.
 type Window struct {
-	Delay  int    `yaml:"delay"`
-	Length int    `yaml:"length"`
-	Unit   string `yaml:"unit"`
-	Anchor string `yaml:"anchor"`
+	Delay    int    `yaml:"delay"`
+	Length   int    `yaml:"length"`
+	Lookback int    `yaml:"lookback"`
+	Unit     string `yaml:"unit"` // day or hour
+	Anchor   string `yaml:"anchor"`
+	TimeZone string `yaml:"time_zone"` // IANA name
 }
 
-// End is the first day after exposure that no longer counts: the window is complete then.
-func (w Window) End() int { return w.Delay + w.Length }
+// Hours is the length of the window's unit.
+func (w Window) Hours() int {
+	if w.Unit == "hour" {
+		return 1
+	}
+	return 24
+}
 
-// Term is one measure over the events that pass a filter.
+// End is how many days after the end of the day of exposure the window is complete.
+func (w Window) End() int {
+	if w.Lookback > 0 {
+		return w.Lookback
+	}
+	return ((w.Delay+w.Length)*w.Hours() + 23) / 24
+}
+
+// Term is one measure over the rows of a table that pass a filter.
 type Term struct {
-	Aggregation string // sum or count
-	Expression  string // column of fact_event
-	Filter      string // SQL over columns of fact_event with the alias e, or empty
+	Table       Table
+	Aggregation string // sum, count, count_distinct or max
+	Expression  string // SQL over the table with the alias e; "1" counts rows
+	Filter      string // SQL over the table with the alias e, or empty
 }
 
-type semanticModel struct {
-	Name         string            `yaml:"name"`
-	NodeRelation map[string]string `yaml:"node_relation"`
-	Defaults     map[string]string `yaml:"defaults"`
-	Entities     []element         `yaml:"entities"`
-	Dimensions   []element         `yaml:"dimensions"`
-	Measures     []element         `yaml:"measures"`
+// Table is a table of facts that are somebody's, at a time. Fields but the first name columns.
+type Table struct {
+	Name   string
+	Entity string // whose
+	Time   string // when
+	Date   string // the partition: the day of the time as text; empty when the table has none
+	Bot    string // whether a bot did it; empty when the table does not say
 }
 
-type element struct {
-	Name       string         `yaml:"name"`
-	Type       string         `yaml:"type"`
-	Agg        string         `yaml:"agg"`
-	Expr       string         `yaml:"expr"`
-	TypeParams map[string]any `yaml:"type_params"`
+// Events is fact_event.
+func Events() Table {
+	return Table{Name: "fact_event", Entity: "entity_id", Time: "event_ts", Date: "event_date", Bot: "is_bot"}
 }
 
-type declared struct {
-	Name        string `yaml:"name"`
-	Label       string `yaml:"label"`
-	Description string `yaml:"description"`
-	Type        string `yaml:"type"`
-	TypeParams  struct {
-		Measure     string `yaml:"measure"`
-		Numerator   string `yaml:"numerator"`
-		Denominator string `yaml:"denominator"`
-	} `yaml:"type_params"`
-	Filter string `yaml:"filter"`
-	Config struct {
-		Meta struct {
-			Experiment *experiment `yaml:"experiment"`
-		} `yaml:"meta"`
-	} `yaml:"config"`
-	doc definition.Document
+// Step is one step of a funnel.
+type Step struct {
+	Filter string // as in a Term
+	Within int    // milliseconds after the step before; 0 is any time in the window
 }
 
-type experiment struct {
-	Kind      Kind   `yaml:"kind"`
-	Window    Window `yaml:"window"`
-	Direction string `yaml:"direction"`
-	Format    string `yaml:"format"`
-	// Cap is part of the definition, so that it is taken from the past and frozen while experiments run: a
-	// cap computed from the data at hand would depend on the treatment.
-	Cap *float64 `yaml:"cap"`
-}
-
-// Load reads every *.yaml under dir, in name order.
-func Load(files fs.FS, dir string) ([]Metric, error) {
-	names, err := fs.Glob(files, path.Join(dir, "*.yaml"))
-	if err != nil {
-		return nil, fmt.Errorf("list metrics: %w", err)
+// Terms lists what the metric is made of.
+func (m Metric) Terms() []Term {
+	if m.Kind == Ratio {
+		return []Term{m.Numerator, m.Denominator}
 	}
-	var model semanticModel
-	metrics := map[string]*declared{}
-	var order []string
-	for _, name := range names {
-		source, err := fs.ReadFile(files, name)
-		if err != nil {
-			return nil, fmt.Errorf("read metrics: %w", err)
-		}
-		docs, err := definition.Parse(name, source)
-		if err != nil {
-			return nil, err
-		}
-		for _, doc := range docs {
-			var content struct {
-				SemanticModel *semanticModel `yaml:"semantic_model"`
-				Metric        *declared      `yaml:"metric"`
-			}
-			if err := doc.Decode(&content); err != nil {
-				return nil, err
-			}
-			switch {
-			case content.SemanticModel != nil && model.Name != "":
-				return nil, doc.Errorf("$.semantic_model.name", "there is one semantic model, %s, already", model.Name)
-			case content.SemanticModel != nil:
-				model = *content.SemanticModel
-				if model.Name != "fact_event" {
-					return nil, doc.Errorf("$.semantic_model.name", "metrics are computed from fact_event, not %q", model.Name)
-				}
-			case content.Metric != nil:
-				m := content.Metric
-				m.doc = doc
-				if m.Name == "" || metrics[m.Name] != nil {
-					return nil, doc.Errorf("$.metric.name", "a metric needs a name of its own, not %q", m.Name)
-				}
-				metrics[m.Name] = m
-				order = append(order, m.Name)
-			default:
-				return nil, doc.Errorf("$", "want a document with semantic_model or metric")
-			}
-		}
-	}
-	var out []Metric
-	for _, name := range order {
-		if metrics[name].Config.Meta.Experiment == nil {
-			continue // a building block of others
-		}
-		m, err := metrics[name].resolve(model, metrics)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, m)
-	}
-	return out, nil
+	return []Term{m.Numerator}
 }
 
 // Find returns the metric of a name, or fault.NotFound.
@@ -174,98 +127,4 @@ func Find(metrics []Metric, name string) (Metric, error) {
 		}
 	}
 	return Metric{}, fault.New(fault.NotFound, "there is no metric %s", name)
-}
-
-func (d *declared) resolve(model semanticModel, metrics map[string]*declared) (Metric, error) {
-	const at = "$.metric.config.meta.experiment"
-	e := d.Config.Meta.Experiment
-	m := Metric{Name: d.Name, Label: d.Label, Description: d.Description, Kind: e.Kind, Window: e.Window, Increase: e.Direction == "increase", Format: e.Format}
-	switch {
-	case !slices.Contains([]Kind{Conversion, Retention, Mean, Ratio}, e.Kind):
-		return m, d.doc.Errorf(at+".kind", "kind must be conversion, retention, mean or ratio, not %q", e.Kind)
-	case (e.Kind == Ratio) != (d.Type == "ratio"):
-		return m, d.doc.Errorf(at+".kind", "a metric of type %s cannot be of kind %s", d.Type, e.Kind)
-	case e.Direction != "increase" && e.Direction != "decrease":
-		return m, d.doc.Errorf(at+".direction", "direction must be increase or decrease, not %q", e.Direction)
-	case !slices.Contains([]string{"percent", "currency", "number"}, e.Format):
-		return m, d.doc.Errorf(at+".format", "format must be percent, currency or number, not %q", e.Format)
-	case e.Window.Length < 1 || e.Window.Delay < 0:
-		return m, d.doc.Errorf(at+".window", "window needs a length of at least 1 and no negative delay")
-	case e.Window.Unit != "day":
-		return m, d.doc.Errorf(at+".window.unit", "the unit of a window is day, not %q", e.Window.Unit)
-	case e.Window.Anchor != "" && e.Window.Anchor != "exposure":
-		return m, d.doc.Errorf(at+".window.anchor", "windows start at exposure, not %q", e.Window.Anchor)
-	case e.Cap != nil && (e.Kind != Mean || *e.Cap <= 0):
-		return m, d.doc.Errorf(at+".cap", "a cap is a number above 0, for metrics of kind mean")
-	case e.Kind == Retention && e.Window.Delay < 1:
-		return m, d.doc.Errorf(at+".window", "a retention window starts at least a day after exposure: give it a delay")
-	}
-	if e.Cap != nil {
-		m.Cap = *e.Cap
-	}
-	var err error
-	if d.Type != "ratio" {
-		m.Numerator, err = d.term(model)
-		return m, err
-	}
-	for _, part := range []struct {
-		field, name string
-		into        *Term
-	}{{"numerator", d.TypeParams.Numerator, &m.Numerator}, {"denominator", d.TypeParams.Denominator, &m.Denominator}} {
-		p := metrics[part.name]
-		if p == nil || p.Type != "simple" {
-			return m, d.doc.Errorf("$.metric.type_params."+part.field, "%s must name a simple metric, not %q", part.field, part.name)
-		}
-		if *part.into, err = p.term(model); err != nil {
-			return m, err
-		}
-	}
-	return m, nil
-}
-
-var dimension = regexp.MustCompile(`\{\{\s*Dimension\('([a-z0-9_]+)__([a-z0-9_]+)'\)\s*\}\}`)
-
-// column is what a measure or dimension may be over: its own expression stays in MetricFlow's hands.
-var column = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
-
-func (d *declared) term(model semanticModel) (Term, error) {
-	if d.Type != "simple" {
-		return Term{}, d.doc.Errorf("$.metric.type", "type must be simple or ratio, not %q", d.Type)
-	}
-	i := slices.IndexFunc(model.Measures, func(m element) bool { return m.Name == d.TypeParams.Measure })
-	if i < 0 {
-		return Term{}, d.doc.Errorf("$.metric.type_params.measure", "there is no measure %q", d.TypeParams.Measure)
-	}
-	measure := model.Measures[i]
-	t := Term{Aggregation: measure.Agg, Expression: measure.Expr}
-	switch {
-	case t.Aggregation == "count" && (t.Expression == "1" || column.MatchString(t.Expression)):
-	case t.Aggregation == "sum" && column.MatchString(t.Expression):
-	default:
-		return Term{}, d.doc.Errorf("$.metric.type_params.measure", "measure %s must be a count, or a sum of one column", measure.Name)
-	}
-	var unknown string
-	t.Filter = dimension.ReplaceAllStringFunc(d.Filter, func(call string) string {
-		name := dimension.FindStringSubmatch(call)[2]
-		for _, known := range model.Dimensions {
-			if known.Name == name {
-				if known.Expr != "" {
-					name = known.Expr
-				}
-				return "e." + name
-			}
-		}
-		unknown = name
-		return call
-	})
-	switch {
-	case unknown != "":
-		return Term{}, d.doc.Errorf("$.metric.filter", "there is no dimension %q", unknown)
-	case strings.Contains(t.Filter, "{{") || strings.Contains(t.Filter, ";") || strings.Contains(t.Filter, "--"):
-		return Term{}, d.doc.Errorf("$.metric.filter", "a filter compares dimensions, as in {{ Dimension('entity__event_name') }} = 'order_completed'")
-	}
-	if found := dialect.Check(t.Filter); found != nil {
-		return Term{}, d.doc.Errorf("$.metric.filter", "%q is not in the dialect (athena-sql/README.md): write %s", found[0].Found, found[0].Instead)
-	}
-	return t, nil
 }

@@ -61,7 +61,7 @@ func load(planFiles, experimentFiles, modelFiles, metricFiles fs.FS) (*Project, 
 	if p.Models, err = model.Load(modelFiles); err != nil {
 		return nil, fmt.Errorf("athena-sql/%w", err)
 	}
-	if p.Metrics, err = metric.Load(metricFiles, "metrics"); err != nil {
+	if p.Metrics, err = metric.Load(metricFiles, "metrics", p.columns); err != nil {
 		return nil, fmt.Errorf("athena-sql/%w", err)
 	}
 	known := func(name string) bool {
@@ -72,4 +72,13 @@ func load(planFiles, experimentFiles, modelFiles, metricFiles fs.FS) (*Project, 
 		return nil, fmt.Errorf("events/%w", err)
 	}
 	return p, nil
+}
+
+// columns lists the columns of a table that metrics can be over.
+func (p *Project) columns(table string) []string {
+	var out []string
+	for _, c := range p.Models.ColumnsOf(table) {
+		out = append(out, c.Name)
+	}
+	return out
 }

@@ -20,9 +20,12 @@ const rankZ = 1.959963984540054
 // QuantileRanks gives the ranks, from 0 to 1, whose values make the order-statistic interval of a
 // quantile: nu -/+ z sqrt(nu(1-nu)/n).
 func QuantileRanks(nu float64, n int64) (low, high float64) {
-	r := rankZ * math.Sqrt(nu*(1-nu)/float64(max(n, 1)))
+	r := RankWidth(nu) / math.Sqrt(float64(max(n, 1)))
 	return max(0, nu-r), min(1, nu+r)
 }
+
+// RankWidth is half the width of that interval times the root of n.
+func RankWidth(nu float64) float64 { return rankZ * math.Sqrt(nu*(1-nu)) }
 
 // Arm is the quantile's estimate. The variance is that of the order-statistic interval,
 // ((high-low)/2z)^2; where a unit has several values it grows by the variance of the share of values
