@@ -39,6 +39,7 @@ type Metric struct {
 	Cap         float64 // of a Mean: a unit's value above it counts as it (winsorized); 0 is no cap
 	Numerator   Term
 	Denominator Term // of a Ratio
+	Governance
 }
 
 // Window is a span of whole days after a unit's first exposure: [Delay, Delay+Length).
@@ -69,11 +70,12 @@ type semanticModel struct {
 }
 
 type element struct {
-	Name       string         `yaml:"name"`
-	Type       string         `yaml:"type"`
-	Agg        string         `yaml:"agg"`
-	Expr       string         `yaml:"expr"`
-	TypeParams map[string]any `yaml:"type_params"`
+	Name        string         `yaml:"name"`
+	Description string         `yaml:"description"`
+	Type        string         `yaml:"type"`
+	Agg         string         `yaml:"agg"`
+	Expr        string         `yaml:"expr"`
+	TypeParams  map[string]any `yaml:"type_params"`
 }
 
 type declared struct {
@@ -89,6 +91,9 @@ type declared struct {
 	Filter string `yaml:"filter"`
 	Config struct {
 		Meta struct {
+			Owner      string      `yaml:"owner"`
+			Status     Status      `yaml:"status"`
+			Version    int         `yaml:"version"`
 			Experiment *experiment `yaml:"experiment"`
 		} `yaml:"meta"`
 	} `yaml:"config"`
@@ -105,8 +110,14 @@ type experiment struct {
 	Cap *float64 `yaml:"cap"`
 }
 
-// Load reads every *.yaml under dir, in name order.
-func Load(files fs.FS, dir string) ([]Metric, error) {
+// declarations are what stands in the files.
+type declarations struct {
+	model   semanticModel
+	metrics map[string]*declared
+	order   []string // the metrics' names, as they stand
+}
+
+func read(files fs.FS, dir string) (*declarations, error) {
 	names, err := fs.Glob(files, path.Join(dir, "*.yaml"))
 	if err != nil {
 		return nil, fmt.Errorf("list metrics: %w", err)
@@ -139,6 +150,9 @@ func Load(files fs.FS, dir string) ([]Metric, error) {
 				if model.Name != "fact_event" {
 					return nil, doc.Errorf("$.semantic_model.name", "metrics are computed from fact_event, not %q", model.Name)
 				}
+				if err := checkDimensions(doc, model.Dimensions); err != nil {
+					return nil, err
+				}
 			case content.Metric != nil:
 				m := content.Metric
 				m.doc = doc
@@ -152,12 +166,21 @@ func Load(files fs.FS, dir string) ([]Metric, error) {
 			}
 		}
 	}
+	return &declarations{model, metrics, order}, nil
+}
+
+// Load reads every *.yaml under dir, in name order.
+func Load(files fs.FS, dir string) ([]Metric, error) {
+	s, err := read(files, dir)
+	if err != nil {
+		return nil, err
+	}
 	var out []Metric
-	for _, name := range order {
-		if metrics[name].Config.Meta.Experiment == nil {
+	for _, name := range s.order {
+		if s.metrics[name].Config.Meta.Experiment == nil {
 			continue // a building block of others
 		}
-		m, err := metrics[name].resolve(model, metrics)
+		m, err := s.metrics[name].resolve(s.model, s.metrics)
 		if err != nil {
 			return nil, err
 		}
@@ -204,23 +227,31 @@ func (d *declared) resolve(model semanticModel, metrics map[string]*declared) (M
 		m.Cap = *e.Cap
 	}
 	var err error
-	if d.Type != "ratio" {
-		m.Numerator, err = d.term(model)
+	if m.Governance, err = d.governance(); err != nil {
 		return m, err
 	}
+	if d.Type == "ratio" {
+		m.Numerator, m.Denominator, err = d.ratio(model, metrics)
+	} else {
+		m.Numerator, err = d.term(model)
+	}
+	return m, err
+}
+
+func (d *declared) ratio(model semanticModel, metrics map[string]*declared) (numerator, denominator Term, err error) {
 	for _, part := range []struct {
 		field, name string
 		into        *Term
-	}{{"numerator", d.TypeParams.Numerator, &m.Numerator}, {"denominator", d.TypeParams.Denominator, &m.Denominator}} {
+	}{{"numerator", d.TypeParams.Numerator, &numerator}, {"denominator", d.TypeParams.Denominator, &denominator}} {
 		p := metrics[part.name]
 		if p == nil || p.Type != "simple" {
-			return m, d.doc.Errorf("$.metric.type_params."+part.field, "%s must name a simple metric, not %q", part.field, part.name)
+			return numerator, denominator, d.doc.Errorf("$.metric.type_params."+part.field, "%s must name a simple metric, not %q", part.field, part.name)
 		}
 		if *part.into, err = p.term(model); err != nil {
-			return m, err
+			return numerator, denominator, err
 		}
 	}
-	return m, nil
+	return numerator, denominator, nil
 }
 
 var dimension = regexp.MustCompile(`\{\{\s*Dimension\('([a-z0-9_]+)__([a-z0-9_]+)'\)\s*\}\}`)
@@ -249,10 +280,7 @@ func (d *declared) term(model semanticModel) (Term, error) {
 		name := dimension.FindStringSubmatch(call)[2]
 		for _, known := range model.Dimensions {
 			if known.Name == name {
-				if known.Expr != "" {
-					name = known.Expr
-				}
-				return "e." + name
+				return known.expression()
 			}
 		}
 		unknown = name

@@ -36,6 +36,7 @@ func TestShippedMetrics(t *testing.T) {
 		Window:      metric.Window{Length: 3, Unit: "day"},
 		Numerator:   metric.Term{Aggregation: "sum", Expression: "value", Filter: "e.event_name = 'order_completed'"},
 		Denominator: metric.Term{Aggregation: "count", Expression: "1", Filter: "e.event_name = 'order_completed'"},
+		Governance:  metric.Governance{Owner: "checkout", Status: metric.Certified, Version: 1},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -74,6 +75,10 @@ func TestLoadRefusesWithFileAndLine(t *testing.T) {
 		"retention":         {"kind: conversion", "kind: retention", "m/m.yaml:17: a retention window starts at least a day after exposure: give it a delay"},
 		"direction":         {"direction: increase", "direction: up", `m/m.yaml:18: direction must be increase or decrease, not "up"`},
 		"cap of a share":    {"direction: increase", "direction: increase\n        cap: 3", "m/m.yaml:19: a cap is a number above 0, for metrics of kind mean"},
+		"status":            {"experiment:", "status: approved\n      experiment:", `m/m.yaml:15: status must be certified, draft or deprecated, not "approved"`},
+		"version":           {"experiment:", "version: 0\n      experiment:", "m/m.yaml:15: a version is a whole number from 1"},
+		"dimension":         {"type: categorical}", "type: categorical, expr: lower(event_name)}", `m/m.yaml:4: a dimension is a column, or json_extract_scalar(column, '$.field'), not "lower(event_name)"`},
+		"name of dimension": {"name: event_name,", "name: event-name,", `m/m.yaml:4: a dimension is named by small letters, digits and _, not "event-name"`},
 		"statement":         {"= 'x'", "= 'x'; drop table y", "m/m.yaml:12: a filter compares dimensions, as in {{ Dimension('entity__event_name') }} = 'order_completed'"},
 	}
 	for name, c := range cases {
