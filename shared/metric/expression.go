@@ -9,6 +9,8 @@ import (
 	"verdict/shared/dialect"
 )
 
+var identifier = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+
 // words are texts, numbers, and names with the bracket that makes a name a function.
 var words = regexp.MustCompile(`'(?:[^']|'')*'|\d[\w.]*|[A-Za-z_]\w*(?:\s*\()?`)
 

@@ -27,11 +27,12 @@ type semanticModel struct {
 }
 
 type element struct {
-	Name       string         `yaml:"name"`
-	Type       string         `yaml:"type"`
-	Agg        string         `yaml:"agg"`
-	Expr       string         `yaml:"expr"`
-	TypeParams map[string]any `yaml:"type_params"`
+	Name        string         `yaml:"name"`
+	Description string         `yaml:"description"`
+	Type        string         `yaml:"type"`
+	Agg         string         `yaml:"agg"`
+	Expr        string         `yaml:"expr"`
+	TypeParams  map[string]any `yaml:"type_params"`
 }
 
 func (e element) expression() string {
@@ -54,6 +55,9 @@ type declared struct {
 	Filter string `yaml:"filter"`
 	Config struct {
 		Meta struct {
+			Owner      string      `yaml:"owner"`
+			Status     Status      `yaml:"status"`
+			Version    int         `yaml:"version"`
 			Experiment *experiment `yaml:"experiment"`
 		} `yaml:"meta"`
 	} `yaml:"config"`
@@ -97,14 +101,12 @@ type library struct {
 	order   []string
 }
 
-// Load reads every *.yaml under dir, in name order. columns lists the columns of a table, none for one that does not
-// exist.
-func Load(files fs.FS, dir string, columns func(table string) []string) ([]Metric, error) {
+func read(files fs.FS, dir string, columns func(table string) []string) (*library, error) {
 	names, err := fs.Glob(files, path.Join(dir, "*.yaml"))
 	if err != nil {
 		return nil, fmt.Errorf("list metrics: %w", err)
 	}
-	l := library{columns: columns, metrics: map[string]*declared{}}
+	l := &library{columns: columns, metrics: map[string]*declared{}}
 	for _, name := range names {
 		source, err := fs.ReadFile(files, name)
 		if err != nil {
@@ -119,6 +121,16 @@ func Load(files fs.FS, dir string, columns func(table string) []string) ([]Metri
 				return nil, err
 			}
 		}
+	}
+	return l, nil
+}
+
+// Load reads every *.yaml under dir, in name order. columns lists the columns of a table, none for one that does not
+// exist.
+func Load(files fs.FS, dir string, columns func(table string) []string) ([]Metric, error) {
+	l, err := read(files, dir, columns)
+	if err != nil {
+		return nil, err
 	}
 	var out []Metric
 	for _, name := range l.order {
@@ -196,6 +208,9 @@ func (m *semanticModel) resolve(doc definition.Document, columnsOf func(string) 
 	}
 	m.dimensions, m.measures = map[string]string{}, map[string]Term{}
 	for i, d := range m.Dimensions {
+		if !identifier.MatchString(d.Name) {
+			return doc.Errorf(fmt.Sprintf("%s.dimensions[%d].name", at, i), "a dimension is named by small letters, digits and _, not %q", d.Name)
+		}
 		sql, err := qualify(d.expression(), columns)
 		if err != nil {
 			return doc.Errorf(fmt.Sprintf("%s.dimensions[%d]", at, i), "dimension %s: %s", d.Name, err)
@@ -243,13 +258,17 @@ func (l *library) resolve(d *declared) (Metric, error) {
 	if err := m.refine(d.doc, at, e); err != nil {
 		return m, err
 	}
+	var err error
+	if m.Governance, err = d.governance(); err != nil {
+		return m, err
+	}
 	if e.Kind == Funnel {
 		return m, l.funnel(&m, d, at)
 	}
 	if d.Type == "ratio" {
-		return m, l.ratio(&m, d)
+		m.Numerator, m.Denominator, err = l.ratio(d)
+		return m, err
 	}
-	var err error
 	m.Numerator, err = l.term(d)
 	if err == nil && m.Kind == Quantile && m.OfEvents && m.Numerator.Aggregation != "sum" {
 		err = d.doc.Errorf("$.metric.type_params.measure", "a quantile of events is of the column of a sum")
@@ -330,13 +349,12 @@ func (l *library) simple(d *declared, at, name string) (Term, error) {
 	return l.term(part)
 }
 
-func (l *library) ratio(m *Metric, d *declared) error {
-	var err error
-	if m.Numerator, err = l.simple(d, "$.metric.type_params.numerator", d.TypeParams.Numerator); err != nil {
-		return err
+func (l *library) ratio(d *declared) (numerator, denominator Term, err error) {
+	if numerator, err = l.simple(d, "$.metric.type_params.numerator", d.TypeParams.Numerator); err != nil {
+		return numerator, denominator, err
 	}
-	m.Denominator, err = l.simple(d, "$.metric.type_params.denominator", d.TypeParams.Denominator)
-	return err
+	denominator, err = l.simple(d, "$.metric.type_params.denominator", d.TypeParams.Denominator)
+	return numerator, denominator, err
 }
 
 func (l *library) funnel(m *Metric, d *declared, at string) error {

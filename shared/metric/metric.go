@@ -43,6 +43,7 @@ type Metric struct {
 	Steps       []Step  // of a Funnel
 	Level       float64 // of a Quantile: 0.5 is the median
 	OfEvents    bool    // a Quantile over events, clustered by unit, instead of over units
+	Governance
 }
 
 // Touch says which of the matching events in a unit's window count.
@@ -117,6 +118,15 @@ func (m Metric) Terms() []Term {
 		return []Term{m.Numerator, m.Denominator}
 	}
 	return []Term{m.Numerator}
+}
+
+// Reads lists all terms whose columns a metric depends on, a funnel's steps included.
+func (m Metric) Reads() []Term {
+	out := m.Terms()
+	for _, s := range m.Steps {
+		out = append(out, Term{Table: m.Numerator.Table, Aggregation: "count", Expression: "1", Filter: s.Filter})
+	}
+	return out
 }
 
 // Find returns the metric of a name, or fault.NotFound.

@@ -46,6 +46,7 @@ func TestShippedMetrics(t *testing.T) {
 		Window:      metric.Window{Length: 3, Unit: "day"},
 		Numerator:   metric.Term{Table: metric.Events(), Aggregation: "sum", Expression: "e.value", Filter: "e.event_name = 'order_completed'"},
 		Denominator: metric.Term{Table: metric.Events(), Aggregation: "count", Expression: "1", Filter: "e.event_name = 'order_completed'"},
+		Governance:  metric.Governance{Owner: "checkout", Status: metric.Certified, Version: 1},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -89,7 +90,7 @@ func columns(table string) []string {
 	if table != "fact_event" {
 		return nil
 	}
-	return []string{"entity_id", "event_ts", "event_name", "event_date", "value", "is_bot"}
+	return []string{"entity_id", "event_ts", "event_name", "event_date", "value", "seq", "context", "is_bot"}
 }
 
 func load(source string) ([]metric.Metric, error) {
@@ -133,6 +134,7 @@ func TestLoad(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.want.Name, c.want.Increase, c.want.Format = "m", true, "percent"
+			c.want.Governance = metric.Governance{Status: metric.Certified, Version: 1}
 			got, err := load(strings.NewReplacer(c.replace...).Replace(valid))
 			if err != nil {
 				t.Fatal(err)
@@ -158,6 +160,9 @@ func TestLoadRefusesWithFileAndLine(t *testing.T) {
 		"unknown key":        {"format:", "fromat:", `m/m.yaml:31: unknown field "fromat"`},
 		"unknown measure":    {"measure: events", "measure: orders", `m/m.yaml:23: there is no measure "orders"`},
 		"unknown dimension":  {"_name') }} = 'x'", "_color') }} = 'x'", `m/m.yaml:24: there is no dimension "event_color": ` + metricFilter},
+		"status":             {"experiment:", "status: approved\n      experiment:", `m/m.yaml:27: status must be certified, draft or deprecated, not "approved"`},
+		"version":            {"experiment:", "version: 0\n      experiment:", "m/m.yaml:27: a version is a whole number from 1"},
+		"name of dimension":  {"name: event_name,", "name: event-name,", `m/m.yaml:8: a dimension is named by small letters, digits and _, not "event-name"`},
 		"kind":               {"kind: conversion", "kind: share", `m/m.yaml:28: kind must be conversion, retention, mean, ratio, funnel, quantile or time_to_event, not "share"`},
 		"ratio":              {"kind: conversion", "kind: ratio", `m/m.yaml:28: a metric of type simple cannot be of kind ratio`},
 		"window":             {"length: 3", "length: 0", "m/m.yaml:29: window needs a length of at least 1 and no negative delay"},

@@ -18,7 +18,8 @@ import (
 type Project struct {
 	Plan        *plan.Plan
 	Models      *model.Project
-	Metrics     []metric.Metric
+	Metrics     []metric.Metric // those that experiments can use
+	Layer       *metric.Layer   // all of them, and what they can be split by
 	Experiments []*experiment.Experiment
 }
 
@@ -64,11 +65,17 @@ func load(planFiles, experimentFiles, modelFiles, metricFiles fs.FS) (*Project, 
 	if p.Metrics, err = metric.Load(metricFiles, "metrics", p.columns); err != nil {
 		return nil, fmt.Errorf("athena-sql/%w", err)
 	}
+	if p.Layer, err = metric.LoadLayer(metricFiles, "metrics", p.columns); err != nil {
+		return nil, fmt.Errorf("athena-sql/%w", err)
+	}
 	known := func(name string) bool {
 		_, err := metric.Find(p.Metrics, name)
 		return err == nil
 	}
 	if p.Experiments, err = experiment.Load(experimentFiles, "experiments", known); err != nil {
+		return nil, fmt.Errorf("events/%w", err)
+	}
+	if err := p.govern(experimentFiles); err != nil {
 		return nil, fmt.Errorf("events/%w", err)
 	}
 	return p, nil

@@ -93,3 +93,39 @@ func TestABrokenPartIsNamedByItsPath(t *testing.T) {
 		})
 	}
 }
+
+// What may not decide an experiment may still be reported by it.
+func TestUnfitMetricsDecideNothing(t *testing.T) {
+	draft := strings.Replace(metrics, "    meta:\n", "    meta:\n      status: draft\n", 1)
+	deprecated := strings.Replace(metrics, "    meta:\n", "    meta:\n      status: deprecated\n", 1)
+	personal := strings.Replace(metrics, "  measures:", `  dimensions:
+    - {name: event_name, type: categorical}
+    - {name: reason, type: categorical, expr: "json_extract_scalar(properties, '$.reason')"}
+  measures:`, 1)
+	personal = strings.Replace(personal, "  config:", `  filter: "{{ Dimension('entity__event_name') }} = 'order_refunded' and {{ Dimension('entity__reason') }} = 'broken'"
+  config:`, 1)
+	const at = "events/experiments/trial.yaml:17: any_event cannot be a "
+	other := strings.ReplaceAll(metrics[strings.Index(metrics, "---"):], "any_event", "other")
+	for name, c := range map[string]struct{ metrics, roles, want string }{
+		"draft goal":       {draft, "{metric: any_event, role: goal}", at + "goal: its status is draft"},
+		"draft guardrail":  {draft, "{metric: other, role: goal}, {metric: any_event, role: guardrail, margin: 0.1}", at + "guardrail: its status is draft"},
+		"draft, reported":  {draft, "{metric: other, role: goal}, {metric: any_event, role: secondary}", ""},
+		"deprecated goal":  {deprecated, "{metric: any_event, role: goal}", ""},
+		"personal goal":    {personal, "{metric: any_event, role: goal}", at + "goal: it reads reason of order_refunded, which the tracking plan calls personal"},
+		"personal, shown":  {personal, "{metric: other, role: goal}, {metric: any_event, role: secondary}", ""},
+		"neither of these": {metrics, "{metric: any_event, role: goal}", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := project.Load(fstest.MapFS{
+				"athena-sql/metrics/m.yaml":     file(c.metrics + other),
+				"events/experiments/trial.yaml": file(strings.Replace(trial, "{metric: any_event, role: goal}", c.roles, 1)),
+			})
+			switch {
+			case c.want == "" && err != nil:
+				t.Errorf("refused: %v", err)
+			case c.want != "" && (!fault.Is(err, fault.Invalid) || err.Error() != c.want):
+				t.Errorf("got  %v\nwant %s", err, c.want)
+			}
+		})
+	}
+}
