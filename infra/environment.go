@@ -35,7 +35,7 @@ type Environment struct {
 
 	RawDays  float64               // how long landed events are kept; 0: for ever
 	LogDays  awslogs.RetentionDays // likewise of all logs
-	ScanGiB  float64               // Athena cancels a query that would read more
+	ScanGiB  Scan                  // Athena cancels a query that would read more
 	Schedule Schedule
 
 	AlarmEmail    string // where alarms go
@@ -48,6 +48,12 @@ type Environment struct {
 type Domain struct {
 	Name        string
 	Certificate string // ARN in the same region
+}
+
+// Scan is how much one query may read, by who asks: a job may read weeks of facts, a page is read by many, and a
+// person may have forgotten a date.
+type Scan struct {
+	Pipeline, API, AdHoc float64
 }
 
 // Schedule says when each job runs, as EventBridge Scheduler writes it, in UTC.
@@ -101,7 +107,7 @@ func (e Environment) check() error {
 	must(e.CollectorMemory >= 128 && e.JobMemory >= 128, "CollectorMemory and JobMemory must be at least 128 MB, as Lambda demands")
 	must(e.RawDays >= 0, "RawDays must not be negative")
 	must(e.LogDays != "", "LogDays must be set")
-	must(e.ScanGiB >= 1, "ScanGiB must be at least 1")
+	must(min(e.ScanGiB.Pipeline, e.ScanGiB.API, e.ScanGiB.AdHoc) >= 1, "ScanGiB must be at least 1 for Pipeline, API and AdHoc")
 	for _, s := range []string{e.Schedule.Replay, e.Schedule.Model, e.Schedule.Resolve, e.Schedule.Evaluate, e.Schedule.Decide, e.Schedule.Monitor} {
 		must(matches(`rate\(.+\)|cron\(.+\)`, s), "Schedule %q must be rate(...) or cron(...)", s)
 	}

@@ -432,6 +432,65 @@ func TestTheLakeIsPrivate(t *testing.T) {
 	}
 }
 
+// A runaway question of a person must neither cost what a job may, nor stand in a job's way.
+func TestEachAskerHasItsWorkgroup(t *testing.T) {
+	limits := map[string]any{}
+	for _, r := range all(t).of("AWS::Athena::WorkGroup") {
+		configuration := in(r.properties, "WorkGroupConfiguration")
+		limits[text(r.properties["Name"])] = configuration["BytesScannedCutoffPerQuery"]
+		_, name, _ := strings.Cut(strings.TrimPrefix(text(r.properties["Name"]), "verdict-"), "-")
+		if got, want := text(in(configuration, "ResultConfiguration")["OutputLocation"]), "/athena/"+name+"/"; !strings.HasSuffix(got, want) {
+			t.Errorf("%s answers into %s, want …%s", r, got, want)
+		}
+	}
+	const gib = 1 << 30
+	want := map[string]any{
+		"verdict-dev-pipeline": 10.0 * gib, "verdict-dev-api": 1.0 * gib, "verdict-dev-adhoc": 10.0 * gib,
+		"verdict-staging-pipeline": 100.0 * gib, "verdict-staging-api": 10.0 * gib, "verdict-staging-adhoc": 100.0 * gib,
+		"verdict-prod-pipeline": 1024.0 * gib, "verdict-prod-api": 20.0 * gib, "verdict-prod-adhoc": 200.0 * gib,
+	}
+	if diff := cmp.Diff(want, limits); diff != "" {
+		t.Errorf("limits (-want +got):\n%s", diff)
+	}
+	asks := map[string]string{}
+	for _, r := range all(t).of("AWS::Lambda::Function") {
+		if workgroup := in(r.properties, "Environment", "Variables")[setting.AthenaWorkgroup]; workgroup != nil && r.stack == "prod/app" {
+			name, _, _ := strings.Cut(r.id, "Function")
+			asks[name] = text(workgroup)
+		}
+	}
+	functions := map[string]string{
+		"elt": "verdict-prod-pipeline", "identity": "verdict-prod-pipeline", "evaluator": "verdict-prod-pipeline",
+		"decider": "verdict-prod-pipeline", "monitor": "verdict-prod-pipeline", "dashboard": "verdict-prod-api",
+	}
+	if diff := cmp.Diff(functions, asks); diff != "" {
+		t.Errorf("workgroups of functions (-want +got):\n%s", diff)
+	}
+}
+
+func TestAnalystsChangeNothing(t *testing.T) {
+	policies := all(t).of("AWS::IAM::ManagedPolicy")
+	if len(policies) != 3 {
+		t.Fatalf("got %d policies, want one per environment", len(policies))
+	}
+	for _, r := range policies {
+		for _, s := range list(in(r.properties, "PolicyDocument")["Statement"]) {
+			for _, action := range list(s.(object)["Action"]) {
+				_, verb, _ := strings.Cut(action.(string), ":")
+				writes := strings.HasPrefix(verb, "Put") || strings.HasPrefix(verb, "Abort") || strings.Contains(verb, "MultipartUpload")
+				if reads := strings.HasPrefix(verb, "Get") || strings.HasPrefix(verb, "BatchGet") || strings.HasPrefix(verb, "List"); !reads && !writes && !strings.HasSuffix(verb, "QueryExecution") {
+					t.Errorf("%s allows %s", r, action)
+				}
+				for _, where := range list(s.(object)["Resource"]) {
+					if verb == "PutObject" && !strings.HasSuffix(text(where), "/athena/adhoc/*") {
+						t.Errorf("%s may write to %s", r, text(where))
+					}
+				}
+			}
+		}
+	}
+}
+
 func TestDataOutlivesItsStackInProdOnly(t *testing.T) {
 	kinds := []string{"AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::SecretsManager::Secret", "AWS::Glue::Database", "AWS::Glue::Table"}
 	for _, r := range all(t).of(kinds...) {
@@ -584,7 +643,7 @@ func TestABrokenEnvironmentSaysWhatIsWrong(t *testing.T) {
 		"memory":      {func(e *Environment) { e.JobMemory = 64 }, "must be at least 128 MB"},
 		"retention":   {func(e *Environment) { e.RawDays = -1 }, "dev: RawDays must not be negative"},
 		"logs":        {func(e *Environment) { e.LogDays = "" }, "dev: LogDays must be set"},
-		"scan":        {func(e *Environment) { e.ScanGiB = 0 }, "dev: ScanGiB must be at least 1"},
+		"scan":        {func(e *Environment) { e.ScanGiB.API = 0 }, "dev: ScanGiB must be at least 1"},
 		"schedule":    {func(e *Environment) { e.Schedule.Decide = "hourly" }, `dev: Schedule "hourly" must be rate(...) or cron(...)`},
 		"e-mail":      {func(e *Environment) { e.AlarmEmail = "nobody" }, `dev: AlarmEmail "nobody" is no address`},
 		"flags":       {func(e *Environment) { e.Flags.Project = "1" }, "dev: Flags needs both"},

@@ -47,7 +47,7 @@ type data struct {
 	lake    lake
 	streams streams
 	catalog catalog
-	query   workgroup
+	queries workgroups
 	state   state
 	secrets secrets
 }
@@ -56,7 +56,7 @@ func newData(stage awscdk.Stage, e Environment) (data, error) {
 	stack := newStack(stage, e, "data", "Verdict: events, tables, decisions and secrets")
 	d := data{lake: newLake(stack, e)}
 	d.streams = newStreams(stack, e, d.lake)
-	d.query = newWorkgroup(stack, e, d.lake)
+	d.queries = newWorkgroups(stack, e, d.lake)
 	d.state = newState(stack, e)
 	d.secrets = newSecrets(stack, e)
 	var err error
@@ -74,6 +74,7 @@ func newApp(stage awscdk.Stage, e Environment, d data, f functions) {
 	board := newDashboard(stack, f, d)
 	n := newNotification(stack, f, d, failed, board.api.ApiEndpoint())
 	jobs := newJobs(stack, f, d, n.decisions, failed, board.api.ApiEndpoint())
+	newAnalysts(stack, d)
 	alarms := newAlarms(stack, e)
 	alarms.onCollector(c)
 	alarms.onStreams(d.streams, e.Buffer)
