@@ -138,7 +138,7 @@ func newCanary(scope constructs.Construct, f functions, d data, c collector) aws
 		description: "Sends an event a minute through the collector",
 		memory:      leastMemory,
 		timeout:     canaryTimeout,
-		settings:    map[string]*string{setting.CollectorURL: c.api.ApiEndpoint(), setting.WriteKeys: d.secrets.writeKeys.Ref()},
+		settings:    map[string]*string{setting.CollectorURL: c.address, setting.WriteKeys: d.secrets.writeKeys.Ref()},
 		allows:      []awsiam.PolicyStatement{d.secrets.reading(d.secrets.writeKeys)},
 	})
 	awsscheduler.NewSchedule(scope, jsii.String("Schedule"), &awsscheduler.ScheduleProps{

@@ -23,6 +23,7 @@ func prod() Environment {
 		LogDays:           awslogs.RetentionDays_THREE_MONTHS,
 		ScanGiB:           Scan{Pipeline: 1024, API: 20, AdHoc: 200},
 		Schedule:          hourly(),
+		Budget:            Budget{Month: 2000, Day: 150},
 		Flags:             Flags{Platform: setting.Optimizely, BaseURL: "https://api.optimizely.com/flags/v1"},
 	}
 }

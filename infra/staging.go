@@ -23,6 +23,7 @@ func staging() Environment {
 		LogDays:           awslogs.RetentionDays_ONE_MONTH,
 		ScanGiB:           Scan{Pipeline: 100, API: 10, AdHoc: 100},
 		Schedule:          hourly(),
+		Budget:            Budget{Month: 200, Day: 20},
 		Flags:             Flags{Platform: setting.Optimizely, BaseURL: "https://api.optimizely.com/flags/v1"},
 	}
 }
