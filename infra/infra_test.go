@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -168,6 +169,10 @@ func TestPermissionsNameTheirActionsAndResources(t *testing.T) {
 		"xray:PutTelemetryRecords": "traces belong to no resource",
 		"cloudwatch:GetMetricData": "metrics belong to no resource",
 	}
+	// Parts of a resource, by the end of what is named: objects below a prefix, tables of the one database, versions of
+	// the function that a schedule calls.
+	parts := regexp.MustCompile(`(/(raw|quarantine|inbox|flags|identity|replay|errors|warehouse|decisions|notifications|athena/(pipeline|api|adhoc))/\*|` +
+		`:table/verdict_[a-z]+/\*|Function[0-9A-F]{8}.*:\*)$`)
 	var count int
 	for _, r := range all(t).resources {
 		documents := []object{in(r.properties, "PolicyDocument")}
@@ -187,6 +192,11 @@ func TestPermissionsNameTheirActionsAndResources(t *testing.T) {
 					}
 					if slices.Contains(list(statement["Resource"]), any("*")) && everywhere[action.(string)] == "" {
 						t.Errorf("%s allows %s on everything", r, action)
+					}
+				}
+				for _, where := range list(statement["Resource"]) {
+					if named := text(where); named != "*" && strings.ContainsAny(named, "*?") && !parts.MatchString(named) {
+						t.Errorf("%s allows %v on %s", r, statement["Action"], named)
 					}
 				}
 				if statement["Principal"] == "*" {
