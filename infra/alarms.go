@@ -1,7 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -29,12 +32,19 @@ const (
 	// lateness, in buffers: Firehose says that delivery with dynamic partitioning may take 1.5
 	// (docs.aws.amazon.com/firehose/latest/dev/buffering.html); twice that is late.
 	lateness = 3
+
+	// openPartitions is what Firehose keeps open at once (its quota), of which partitionsSoon is time to ask for more.
+	openPartitions, partitionsSoon = 500, 0.8
+
+	day = 24 * time.Hour
 )
 
-// alarms go to one topic. Each names what is broken for users or data, not what is merely busy.
+// alarms go to one topic. Each names what is broken for users or data, not what is merely busy, and where it is
+// written what to do.
 type alarms struct {
 	scope constructs.Construct
 	topic awssns.Topic
+	docs  string
 }
 
 func newAlarms(scope constructs.Construct, e Environment) alarms {
@@ -44,30 +54,49 @@ func newAlarms(scope constructs.Construct, e Environment) alarms {
 		EnforceSSL:  jsii.Bool(true),
 	})
 	// A topic with a policy of its own no longer has the one that lets CloudWatch publish.
-	topic.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("cloudwatch.amazonaws.com"), nil)},
-		Actions:    jsii.Strings("sns:Publish"),
-		Resources:  &[]*string{topic.TopicArn()},
-		Conditions: &map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": awscdk.Aws_ACCOUNT_ID()}},
-	}))
+	fromThisAccount := func(service string) awsiam.PolicyStatement {
+		return awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+			Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(&service, nil)},
+			Actions:    jsii.Strings("sns:Publish"),
+			Resources:  &[]*string{topic.TopicArn()},
+			Conditions: &map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": awscdk.Aws_ACCOUNT_ID()}},
+		})
+	}
+	topic.AddToResourcePolicy(fromThisAccount("cloudwatch.amazonaws.com"))
 	if e.AlarmEmail != "" {
 		topic.AddSubscription(awssnssubscriptions.NewEmailSubscription(&e.AlarmEmail, nil))
 	}
-	return alarms{scope, topic}
+	if e.Budget != (Budget{}) {
+		topic.AddToResourcePolicy(fromThisAccount("budgets.amazonaws.com"))
+	}
+	return alarms{scope, topic, cmp.Or(e.Docs, "docs")}
 }
 
 // when raises an alarm once the metric has reached the threshold in each of the last periods.
 // Silence is no alarm: nothing happens at night.
 func (a alarms) when(id, meaning string, metric awscloudwatch.IMetric, threshold, periods float64) {
+	a.add(id, meaning, metric, threshold, periods, awscloudwatch.ComparisonOperator_GREATER_THAN_OR_EQUAL_TO_THRESHOLD)
+}
+
+func (a alarms) add(id, meaning string, metric awscloudwatch.IMetric, threshold, periods float64, breached awscloudwatch.ComparisonOperator) {
 	alarm := awscloudwatch.NewAlarm(a.scope, &id, &awscloudwatch.AlarmProps{
-		AlarmDescription:   &meaning,
+		AlarmDescription:   jsii.String(meaning + " " + a.docs + runbook(id)),
 		Metric:             metric,
 		Threshold:          &threshold,
 		EvaluationPeriods:  &periods,
-		ComparisonOperator: awscloudwatch.ComparisonOperator_GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+		ComparisonOperator: breached,
 		TreatMissingData:   awscloudwatch.TreatMissingData_NOT_BREACHING,
 	})
 	alarm.AddAlarmAction(awscloudwatchactions.NewSnsAction(a.topic))
+}
+
+// runbook is where it is written what to do about an alarm, below docs: eltErrors is explained in elt-errors.md.
+func runbook(alarm string) string { return "/runbooks/" + kebab(alarm) + ".md" }
+
+// kebab writes a name in small letters with hyphens between its words.
+func kebab(name string) string {
+	words := regexp.MustCompile("[A-Z]?[a-z0-9]+").FindAllString(name, -1)
+	return strings.ToLower(strings.Join(words, "-"))
 }
 
 func (a alarms) onCollector(c collector) {
@@ -90,6 +119,8 @@ func (a alarms) onStream(id string, stream awskinesisfirehose.CfnDeliveryStream,
 	}
 	a.when(id+"Late", "Firehose holds events longer than it should: the lake falls behind. See its log.",
 		highest("DeliveryToS3.DataFreshness"), lateness*buffer.Seconds(), 1)
+	a.when(id+"Partitions", "Firehose keeps nearly as many days and namespaces open at once as it can (500).",
+		highest("PartitionCount"), openPartitions*partitionsSoon, 1)
 	a.when(id+"Scattered", "Events of more days and namespaces at once than Firehose takes (500): the rest goes to errors/.",
 		highest("PartitionCountExceeded"), 1, 1)
 }
@@ -113,15 +144,7 @@ func (a alarms) onReadings() {
 		metric := awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
 			Namespace: jsii.String(emf.Space), MetricName: jsii.String(r.Name), Period: seconds(time.Hour), Statistic: jsii.String("Maximum"),
 		})
-		alarm := awscloudwatch.NewAlarm(a.scope, jsii.String("Reading-"+r.Name), &awscloudwatch.AlarmProps{
-			AlarmDescription:   jsii.String(r.Says + " See the log of the function monitor, and docs/monitoring.md#" + r.Name + "."),
-			Metric:             metric,
-			Threshold:          jsii.Number(r.Limit),
-			EvaluationPeriods:  jsii.Number(1),
-			ComparisonOperator: awscloudwatch.ComparisonOperator_GREATER_THAN_THRESHOLD,
-			TreatMissingData:   awscloudwatch.TreatMissingData_NOT_BREACHING,
-		})
-		alarm.AddAlarmAction(awscloudwatchactions.NewSnsAction(a.topic))
+		a.add("Reading-"+r.Name, r.Says+" See the log of the function monitor.", metric, r.Limit, 1, awscloudwatch.ComparisonOperator_GREATER_THAN_THRESHOLD)
 	}
 }
 

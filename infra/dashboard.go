@@ -33,8 +33,8 @@ func newDashboard(scope constructs.Construct, f functions, d data) dashboard {
 			description: "Shows what was decided and why",
 			memory:      f.environment.JobMemory,
 			timeout:     dashboardTimeout,
-			settings:    d.query.settings(d),
-			allows:      d.querying(scope, warehouse),
+			settings:    d.settings(d.queries.api),
+			allows:      d.querying(scope, d.queries.api, warehouse),
 		}),
 	}
 	behind := awsapigatewayv2integrations.NewHttpLambdaIntegration(jsii.String("Function"), b.function, nil)

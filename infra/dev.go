@@ -21,7 +21,7 @@ func dev() Environment {
 		JobMemory:         512,
 		RawDays:           30,
 		LogDays:           awslogs.RetentionDays_ONE_WEEK,
-		ScanGiB:           10,
+		ScanGiB:           Scan{Pipeline: 10, API: 1, AdHoc: 10},
 		Schedule: Schedule{
 			Replay:   "cron(12/15 * * * ? *)",
 			Model:    "cron(0/15 * * * ? *)",

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/mail"
@@ -24,8 +25,9 @@ type Environment struct {
 	Namespaces []string // that write keys may stand for: Athena sees no other
 	Since      string   // first event date that Athena looks for
 	Domain     Domain   // of the collector; without it AWS names the address
+	Edge       Edge     // CloudFront before the site and the collector; empty: none
 	Origins    []string // of pages that may send events, as "https://shop.example" or "https://*.example"; none: all
-	Cookie     string   // site of the network user id's cookie, such as "shop.example", of which Domain is a part; empty: none
+	Cookie     string   // site of the network user id's cookie, such as "shop.example", of which Domain or Edge is a part; empty: none
 
 	RequestsPerSecond float64       // the collector takes, steadily
 	RequestBurst      float64       // and at once
@@ -35,10 +37,12 @@ type Environment struct {
 
 	RawDays  float64               // how long landed events are kept; 0: for ever
 	LogDays  awslogs.RetentionDays // likewise of all logs
-	ScanGiB  float64               // Athena cancels a query that would read more
+	ScanGiB  Scan                  // Athena cancels a query that would read more
 	Schedule Schedule
 
-	AlarmEmail    string // where alarms go
+	Budget        Budget
+	AlarmEmail    string // where alarms and warnings about cost go
+	Docs          string // address at which people read this repository's docs, for links in alarms; empty: paths in it
 	DecisionEmail string // where decisions go
 	Flags         Flags
 }
@@ -48,6 +52,26 @@ type Environment struct {
 type Domain struct {
 	Name        string
 	Certificate string // ARN in the same region
+}
+
+// Edge is a CloudFront distribution that serves a site and, on the collector's paths, the collector: as one server
+// to browsers, which keep its cookies for longer than another's. It needs Domain, by which it reaches the collector.
+type Edge struct {
+	Name               string  // that people type, such as "www.shop.example"
+	Certificate        string  // ARN in us-east-1
+	Site               string  // host of everything but events, such as "origin.shop.example"
+	RequestsPerAddress float64 // to the collector in five minutes, above which WAF blocks an address; 0: there is no WAF
+}
+
+// Budget is what the environment may cost, in USD; 0: nobody is told.
+type Budget struct {
+	Month, Day float64
+}
+
+// Scan is how much one query may read, by who asks: a job may read weeks of facts, a page is read by many, and a
+// person may have forgotten a date.
+type Scan struct {
+	Pipeline, API, AdHoc float64
 }
 
 // Schedule says when each job runs, as EventBridge Scheduler writes it, in UTC.
@@ -94,17 +118,23 @@ func (e Environment) check() error {
 	must(err == nil, "Since %q must be a day such as 2026-01-31", e.Since)
 	must((e.Domain.Name == "") == (e.Domain.Certificate == ""), "Domain needs both Name and Certificate")
 	must(collect.Origins(e.Origins).Check() == nil, "Origins %q must look like https://shop.example or https://*.example", e.Origins)
-	must(e.Cookie == "" || len(e.Origins) > 0 && strings.HasSuffix("."+e.Domain.Name, "."+e.Cookie),
-		"Cookie %q needs Origins, and a Domain below it: a browser keeps no other", e.Cookie)
+	must(e.Edge == Edge{} || e.Edge.Name != "" && e.Edge.Site != "" && strings.HasPrefix(e.Edge.Certificate, "arn:aws:acm:"+edgeRegion+":"),
+		"Edge needs Name, Site, and a Certificate in %s", edgeRegion)
+	must(e.Edge == Edge{} || e.Domain.Name != "" && e.Region != "", "Edge needs Domain, by which CloudFront reaches the collector, and Region")
+	must(e.Edge.RequestsPerAddress == 0 || e.Edge.RequestsPerAddress >= 10, "Edge: RequestsPerAddress must be at least 10, as WAF demands, or 0")
+	must(e.Cookie == "" || len(e.Origins) > 0 && strings.HasSuffix("."+cmp.Or(e.Edge.Name, e.Domain.Name), "."+e.Cookie),
+		"Cookie %q needs Origins, and an Edge or Domain below it: a browser keeps no other", e.Cookie)
 	must(e.RequestsPerSecond > 0 && e.RequestBurst > 0, "RequestsPerSecond and RequestBurst must be positive")
 	must(e.Buffer >= time.Minute && e.Buffer <= 15*time.Minute, "Buffer %s must be from 1m to 15m, as Firehose demands", e.Buffer)
 	must(e.CollectorMemory >= 128 && e.JobMemory >= 128, "CollectorMemory and JobMemory must be at least 128 MB, as Lambda demands")
 	must(e.RawDays >= 0, "RawDays must not be negative")
 	must(e.LogDays != "", "LogDays must be set")
-	must(e.ScanGiB >= 1, "ScanGiB must be at least 1")
+	must(min(e.ScanGiB.Pipeline, e.ScanGiB.API, e.ScanGiB.AdHoc) >= 1, "ScanGiB must be at least 1 for Pipeline, API and AdHoc")
 	for _, s := range []string{e.Schedule.Replay, e.Schedule.Model, e.Schedule.Resolve, e.Schedule.Evaluate, e.Schedule.Decide, e.Schedule.Monitor} {
 		must(matches(`rate\(.+\)|cron\(.+\)`, s), "Schedule %q must be rate(...) or cron(...)", s)
 	}
+	must(e.Budget.Month >= 0 && e.Budget.Day >= 0, "Budget must not be negative")
+	must(e.Docs == "" || strings.HasPrefix(e.Docs, "https://"), "Docs %q must start with https://", e.Docs)
 	must(address(e.AlarmEmail), "AlarmEmail %q is no address", e.AlarmEmail)
 	must(address(e.DecisionEmail), "DecisionEmail %q is no address", e.DecisionEmail)
 	must(matches(setting.Optimizely+"|"+setting.LaunchDarkly, e.Flags.Platform), "Flags: Platform %q must be %s or %s", e.Flags.Platform, setting.Optimizely, setting.LaunchDarkly)
@@ -121,6 +151,9 @@ func (e Environment) hints() []string {
 	var out []string
 	if e.AlarmEmail == "" {
 		out = append(out, "alarms reach nobody: set AlarmEmail")
+	}
+	if e.Budget == (Budget{}) {
+		out = append(out, "nobody is told what it costs: set Budget")
 	}
 	if !e.Flags.ready() {
 		out = append(out, "no flags are read and no rollout is moved: set Flags")

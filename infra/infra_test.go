@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 
 	athenasql "verdict/athena-sql"
 	"verdict/shared/awsio/setting"
+	"verdict/shared/cost"
 	"verdict/shared/lambdaio"
 	"verdict/shared/model"
 	"verdict/shared/monitor"
@@ -74,12 +76,12 @@ func synthesizeWith(context map[string]any, folder string, environments ...Envir
 	}
 	out := synthesized{templates: map[string]assertions.Template{}}
 	for _, e := range environments {
-		for _, name := range []string{"data", "app"} {
-			stack, ok := app.Node().FindChild(&e.Name).Node().FindChild(&name).(awscdk.Stack)
+		for _, child := range *app.Node().FindChild(&e.Name).Node().Children() {
+			stack, ok := child.(awscdk.Stack)
 			if !ok {
-				return synthesized{}, fmt.Errorf("%s/%s is no stack", e.Name, name)
+				return synthesized{}, fmt.Errorf("%s is no stack", *child.Node().Path())
 			}
-			where := e.Name + "/" + name
+			where := *child.Node().Path()
 			template := assertions.Template_FromStack(stack, nil)
 			out.templates[where] = template
 			for id, r := range in(*template.ToJSON(), "Resources") {
@@ -167,6 +169,10 @@ func TestPermissionsNameTheirActionsAndResources(t *testing.T) {
 		"xray:PutTelemetryRecords": "traces belong to no resource",
 		"cloudwatch:GetMetricData": "metrics belong to no resource",
 	}
+	// Parts of a resource, by the end of what is named: objects below a prefix, tables of the one database, versions of
+	// the function that a schedule calls.
+	parts := regexp.MustCompile(`(/(raw|quarantine|inbox|flags|identity|replay|errors|warehouse|decisions|notifications|athena/(pipeline|api|adhoc))/\*|` +
+		`:table/verdict_[a-z]+/\*|Function[0-9A-F]{8}.*:\*)$`)
 	var count int
 	for _, r := range all(t).resources {
 		documents := []object{in(r.properties, "PolicyDocument")}
@@ -186,6 +192,11 @@ func TestPermissionsNameTheirActionsAndResources(t *testing.T) {
 					}
 					if slices.Contains(list(statement["Resource"]), any("*")) && everywhere[action.(string)] == "" {
 						t.Errorf("%s allows %s on everything", r, action)
+					}
+				}
+				for _, where := range list(statement["Resource"]) {
+					if named := text(where); named != "*" && strings.ContainsAny(named, "*?") && !parts.MatchString(named) {
+						t.Errorf("%s allows %v on %s", r, statement["Action"], named)
 					}
 				}
 				if statement["Principal"] == "*" {
@@ -229,7 +240,7 @@ func TestFunctionsAreToldWhatTheyUse(t *testing.T) {
 	lake := []string{setting.LakeBucket, setting.GlueDatabase, setting.AthenaWorkgroup}
 	job := append(slices.Clone(lake), setting.StateTable)
 	want := map[string][]string{
-		"collector": {setting.Origins, setting.CookieDomain, setting.GoodStream, setting.QuarantineStream, setting.WriteKeys},
+		"collector": {setting.Origins, setting.CookieDomain, setting.EdgeProof, setting.GoodStream, setting.QuarantineStream, setting.WriteKeys},
 		"replay":    {setting.LakeBucket, setting.StateTable},
 		"monitor":   job,
 		"canary":    {setting.CollectorURL, setting.WriteKeys},
@@ -432,6 +443,65 @@ func TestTheLakeIsPrivate(t *testing.T) {
 	}
 }
 
+// A runaway question of a person must neither cost what a job may, nor stand in a job's way.
+func TestEachAskerHasItsWorkgroup(t *testing.T) {
+	limits := map[string]any{}
+	for _, r := range all(t).of("AWS::Athena::WorkGroup") {
+		configuration := in(r.properties, "WorkGroupConfiguration")
+		limits[text(r.properties["Name"])] = configuration["BytesScannedCutoffPerQuery"]
+		_, name, _ := strings.Cut(strings.TrimPrefix(text(r.properties["Name"]), "verdict-"), "-")
+		if got, want := text(in(configuration, "ResultConfiguration")["OutputLocation"]), "/athena/"+name+"/"; !strings.HasSuffix(got, want) {
+			t.Errorf("%s answers into %s, want …%s", r, got, want)
+		}
+	}
+	const gib = 1 << 30
+	want := map[string]any{
+		"verdict-dev-pipeline": 10.0 * gib, "verdict-dev-api": 1.0 * gib, "verdict-dev-adhoc": 10.0 * gib,
+		"verdict-staging-pipeline": 100.0 * gib, "verdict-staging-api": 10.0 * gib, "verdict-staging-adhoc": 100.0 * gib,
+		"verdict-prod-pipeline": 1024.0 * gib, "verdict-prod-api": 20.0 * gib, "verdict-prod-adhoc": 200.0 * gib,
+	}
+	if diff := cmp.Diff(want, limits); diff != "" {
+		t.Errorf("limits (-want +got):\n%s", diff)
+	}
+	asks := map[string]string{}
+	for _, r := range all(t).of("AWS::Lambda::Function") {
+		if workgroup := in(r.properties, "Environment", "Variables")[setting.AthenaWorkgroup]; workgroup != nil && r.stack == "prod/app" {
+			name, _, _ := strings.Cut(r.id, "Function")
+			asks[name] = text(workgroup)
+		}
+	}
+	functions := map[string]string{
+		"elt": "verdict-prod-pipeline", "identity": "verdict-prod-pipeline", "evaluator": "verdict-prod-pipeline",
+		"decider": "verdict-prod-pipeline", "monitor": "verdict-prod-pipeline", "dashboard": "verdict-prod-api",
+	}
+	if diff := cmp.Diff(functions, asks); diff != "" {
+		t.Errorf("workgroups of functions (-want +got):\n%s", diff)
+	}
+}
+
+func TestAnalystsChangeNothing(t *testing.T) {
+	policies := all(t).of("AWS::IAM::ManagedPolicy")
+	if len(policies) != 3 {
+		t.Fatalf("got %d policies, want one per environment", len(policies))
+	}
+	for _, r := range policies {
+		for _, s := range list(in(r.properties, "PolicyDocument")["Statement"]) {
+			for _, action := range list(s.(object)["Action"]) {
+				_, verb, _ := strings.Cut(action.(string), ":")
+				writes := strings.HasPrefix(verb, "Put") || strings.HasPrefix(verb, "Abort") || strings.Contains(verb, "MultipartUpload")
+				if reads := strings.HasPrefix(verb, "Get") || strings.HasPrefix(verb, "BatchGet") || strings.HasPrefix(verb, "List"); !reads && !writes && !strings.HasSuffix(verb, "QueryExecution") {
+					t.Errorf("%s allows %s", r, action)
+				}
+				for _, where := range list(s.(object)["Resource"]) {
+					if verb == "PutObject" && !strings.HasSuffix(text(where), "/athena/adhoc/*") {
+						t.Errorf("%s may write to %s", r, text(where))
+					}
+				}
+			}
+		}
+	}
+}
+
 func TestDataOutlivesItsStackInProdOnly(t *testing.T) {
 	kinds := []string{"AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::SecretsManager::Secret", "AWS::Glue::Database", "AWS::Glue::Table"}
 	for _, r := range all(t).of(kinds...) {
@@ -477,13 +547,99 @@ func TestNobodySeesTheDashboardUnsigned(t *testing.T) {
 
 func TestEveryAlarmReachesTheTopic(t *testing.T) {
 	alarms := all(t).of("AWS::CloudWatch::Alarm")
-	// 5xx, two of each stream, the queue, errors of each function, and readings of the monitor.
-	if got, want := len(alarms), 3*(6+len(functionNames())+len(monitor.Limits())); got != want {
+	// 5xx, three of each stream, the queue, errors of each function, readings of the monitor, and of queries' cost where
+	// there is a budget.
+	if got, want := len(alarms), 3*(8+len(functionNames())+len(monitor.Limits()))+2; got != want {
 		t.Errorf("got %d alarms, want %d", got, want)
 	}
 	for _, r := range alarms {
 		if !strings.Contains(text(r.properties["AlarmActions"]), "AlarmsTopic") {
 			t.Errorf("%s tells nobody", r)
+		}
+	}
+}
+
+// The name of the file is all that binds an alarm to its runbook.
+func TestEveryAlarmNamesItsRunbook(t *testing.T) {
+	for name, want := range map[string]string{
+		"eltErrors": "/runbooks/elt-errors.md", "GoodStreamLate": "/runbooks/good-stream-late.md", "Reading-lag_seconds": "/runbooks/reading-lag-seconds.md",
+	} {
+		if got := runbook(name); got != want {
+			t.Errorf("%s: got %s, want %s", name, got, want)
+		}
+	}
+	books, err := filepath.Glob("../docs/runbooks/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var missing []string
+	for _, r := range all(t).of("AWS::CloudWatch::Alarm") {
+		says := r.properties["AlarmDescription"].(string)
+		_, link, found := strings.Cut(says, " docs/runbooks/")
+		if !found {
+			t.Errorf("%s says %q, and no runbook", r, says)
+		}
+		if r.stack == "prod/app" && !slices.Contains(books, filepath.Join("../docs/runbooks", link)) {
+			missing = append(missing, link)
+		}
+	}
+	slices.Sort(missing)
+	if len(missing) > 0 {
+		t.Logf("alarms without a runbook: %s", strings.Join(missing, ", "))
+	}
+}
+
+func TestCostIsToldBeforeTheBill(t *testing.T) {
+	budgets := map[string]any{}
+	for _, r := range all(t).of("AWS::Budgets::Budget") {
+		budget := in(r.properties, "Budget")
+		budgets[text(budget["BudgetName"])] = in(budget, "BudgetLimit")["Amount"]
+		if got := text(in(budget, "CostFilters")["TagKeyValue"]); !strings.Contains(got, "user:verdict:environment$") {
+			t.Errorf("%s counts %s", r, got)
+		}
+		for _, n := range list(r.properties["NotificationsWithSubscribers"]) {
+			for _, s := range list(n.(object)["Subscribers"]) {
+				if !strings.Contains(text(s.(object)["Address"]), "AlarmsTopic") {
+					t.Errorf("%s tells nobody", r)
+				}
+			}
+		}
+	}
+	want := map[string]any{
+		"verdict-staging-cost-per-month": 200.0, "verdict-staging-cost-per-day": 20.0,
+		"verdict-prod-cost-per-month": 2000.0, "verdict-prod-cost-per-day": 150.0,
+	}
+	if diff := cmp.Diff(want, budgets); diff != "" {
+		t.Errorf("budgets (-want +got):\n%s", diff)
+	}
+	for _, r := range all(t).of("AWS::SNS::TopicPolicy") {
+		if strings.HasPrefix(r.id, "Alarms") && strings.Contains(text(r.properties), "budgets.amazonaws.com") == (r.stack == "dev/app") {
+			t.Errorf("%s: budgets may publish where there are any: %s", r, text(r.properties))
+		}
+	}
+	prices, err := cost.Load("", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := prices.Prices["athena_tb"].USD; got != queryPrice {
+		t.Errorf("a query's price is %v in the list, and %v here", got, queryPrice)
+	}
+}
+
+func TestAlarmsLinkWherePeopleRead(t *testing.T) {
+	folder := t.TempDir()
+	if err := build(folder); err != nil {
+		t.Fatal(err)
+	}
+	e := dev()
+	e.Docs = "https://git.example.com/verdict/docs"
+	s, err := synthesize(folder, e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range s.of("AWS::CloudWatch::Alarm") {
+		if says := r.properties["AlarmDescription"].(string); !strings.Contains(says, " https://git.example.com/verdict/docs/runbooks/") {
+			t.Errorf("%s says %q", r, says)
 		}
 	}
 }
@@ -525,9 +681,8 @@ func TestAnEnvironmentCanHaveADomainAndAddressees(t *testing.T) {
 	if err := build(folder); err != nil {
 		t.Fatal(err)
 	}
-	e := dev()
-	e.Account, e.Region = "123456789012", "eu-central-1"
-	e.Domain = Domain{Name: "events.example.com", Certificate: "arn:aws:acm:eu-central-1:123456789012:certificate/1"}
+	e := edge()
+	e.Edge, e.Cookie = Edge{}, ""
 	e.AlarmEmail, e.DecisionEmail = "alarm@example.com", "decision@example.com"
 	s, err := synthesize(folder, e)
 	if err != nil {
@@ -579,12 +734,18 @@ func TestABrokenEnvironmentSaysWhatIsWrong(t *testing.T) {
 		"namespace":   {func(e *Environment) { e.Namespaces = []string{"a,b"} }, `dev: Namespaces: "a,b" must be`},
 		"first day":   {func(e *Environment) { e.Since = "2026" }, `dev: Since "2026" must be a day`},
 		"half domain": {func(e *Environment) { e.Domain.Name = "a.example.com" }, "dev: Domain needs both"},
+		"half edge":   {func(e *Environment) { e.Edge.Name = "www.example.com" }, "dev: Edge needs Name, Site, and a Certificate in us-east-1"},
+		"edge alone":  {func(e *Environment) { e.Edge = edge().Edge }, "dev: Edge needs Domain"},
+		"edge's rate": {func(e *Environment) { e.Edge.RequestsPerAddress = 5 }, "dev: Edge: RequestsPerAddress must be at least 10"},
+		"budget":      {func(e *Environment) { e.Budget.Day = -1 }, "dev: Budget must not be negative"},
+		"docs":        {func(e *Environment) { e.Docs = "docs" }, `dev: Docs "docs" must start with https://`},
+		"cookie":      {func(e *Environment) { *e = edge(); e.Cookie = "other.example" }, `dev: Cookie "other.example" needs`},
 		"throttle":    {func(e *Environment) { e.RequestBurst = 0 }, "dev: RequestsPerSecond and RequestBurst must be positive"},
 		"buffer":      {func(e *Environment) { e.Buffer = time.Second }, "dev: Buffer 1s must be from 1m to 15m"},
 		"memory":      {func(e *Environment) { e.JobMemory = 64 }, "must be at least 128 MB"},
 		"retention":   {func(e *Environment) { e.RawDays = -1 }, "dev: RawDays must not be negative"},
 		"logs":        {func(e *Environment) { e.LogDays = "" }, "dev: LogDays must be set"},
-		"scan":        {func(e *Environment) { e.ScanGiB = 0 }, "dev: ScanGiB must be at least 1"},
+		"scan":        {func(e *Environment) { e.ScanGiB.API = 0 }, "dev: ScanGiB must be at least 1"},
 		"schedule":    {func(e *Environment) { e.Schedule.Decide = "hourly" }, `dev: Schedule "hourly" must be rate(...) or cron(...)`},
 		"e-mail":      {func(e *Environment) { e.AlarmEmail = "nobody" }, `dev: AlarmEmail "nobody" is no address`},
 		"flags":       {func(e *Environment) { e.Flags.Project = "1" }, "dev: Flags needs both"},

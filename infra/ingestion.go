@@ -22,31 +22,41 @@ const collectorTimeout = 10 * time.Second
 type collector struct {
 	api      awsapigatewayv2.HttpApi
 	function awslambda.Function
+	address  *string // where browsers and the canary send events
 }
 
 func newCollector(scope constructs.Construct, f functions, d data) collector {
 	scope = group(scope, "collector")
+	settings := map[string]*string{
+		setting.GoodStream:       d.streams.good.Ref(),
+		setting.QuarantineStream: d.streams.quarantine.Ref(),
+		setting.WriteKeys:        d.secrets.writeKeys.Ref(),
+		setting.Origins:          jsii.String(strings.Join(f.environment.Origins, " ")),
+		setting.CookieDomain:     &f.environment.Cookie,
+		setting.EdgeProof:        jsii.String(""),
+	}
+	allows := []awsiam.PolicyStatement{
+		allow([]string{"firehose:PutRecordBatch"}, d.streams.good.AttrArn(), d.streams.quarantine.AttrArn()),
+		d.secrets.reading(d.secrets.writeKeys),
+	}
+	if f.environment.Edge != (Edge{}) {
+		settings[setting.EdgeProof] = jsii.String(f.environment.proofName())
+		allows = append(allows, f.environment.readingProof(scope))
+	}
 	c := collector{
 		api: awsapigatewayv2.NewHttpApi(scope, jsii.String("Api"), &awsapigatewayv2.HttpApiProps{
 			ApiName:            jsii.String("verdict-" + f.environment.Name + "-collector"),
 			CreateDefaultStage: jsii.Bool(false),
+			// One address is enough, and only this one is behind the firewall.
+			DisableExecuteApiEndpoint: jsii.Bool(f.environment.Edge != Edge{}),
 		}),
 		function: f.add(scope, function{
 			name:        "collector",
 			description: "Takes events, checks them and hands them to the streams",
 			memory:      f.environment.CollectorMemory,
 			timeout:     collectorTimeout,
-			settings: map[string]*string{
-				setting.GoodStream:       d.streams.good.Ref(),
-				setting.QuarantineStream: d.streams.quarantine.Ref(),
-				setting.WriteKeys:        d.secrets.writeKeys.Ref(),
-				setting.Origins:          jsii.String(strings.Join(f.environment.Origins, " ")),
-				setting.CookieDomain:     &f.environment.Cookie,
-			},
-			allows: []awsiam.PolicyStatement{
-				allow([]string{"firehose:PutRecordBatch"}, d.streams.good.AttrArn(), d.streams.quarantine.AttrArn()),
-				d.secrets.reading(d.secrets.writeKeys),
-			},
+			settings:    settings,
+			allows:      allows,
 		}),
 	}
 	behind := awsapigatewayv2integrations.NewHttpLambdaIntegration(jsii.String("Function"), c.function, nil)
@@ -55,7 +65,15 @@ func newCollector(scope constructs.Construct, f functions, d data) collector {
 		c.api.AddRoutes(&awsapigatewayv2.AddRoutesOptions{Path: &path, Methods: &[]awsapigatewayv2.HttpMethod{awsapigatewayv2.HttpMethod_GET}, Integration: behind})
 	}
 	newStage(scope, f.environment, c.api, c.domain(scope, f.environment.Domain))
-	output(scope, "Address", "where the browser SDK sends events", c.api.ApiEndpoint())
+	switch e := f.environment; {
+	case e.Edge.Name != "":
+		c.address = jsii.String("https://" + e.Edge.Name)
+	case e.Domain.Name != "":
+		c.address = jsii.String("https://" + e.Domain.Name)
+	default:
+		c.address = c.api.ApiEndpoint()
+	}
+	output(scope, "Address", "where the browser SDK sends events", c.address)
 	return c
 }
 

@@ -100,8 +100,8 @@ func (j job) add(scope constructs.Construct, f functions, d data, failed awssqs.
 	if j.filesOnly {
 		allows = append(allows, d.lake.reading(j.reads...)...)
 	} else {
-		settings = d.query.settings(d)
-		allows = append(append(allows, d.catalog.writing(scope)), d.querying(scope, j.reads...)...)
+		settings = d.settings(d.queries.pipeline)
+		allows = append(append(allows, d.catalog.writing(scope)), d.querying(scope, d.queries.pipeline, j.reads...)...)
 	}
 	settings[setting.StateTable] = d.state.table.TableName()
 	maps.Copy(settings, j.settings)
@@ -138,7 +138,7 @@ func newCanary(scope constructs.Construct, f functions, d data, c collector) aws
 		description: "Sends an event a minute through the collector",
 		memory:      leastMemory,
 		timeout:     canaryTimeout,
-		settings:    map[string]*string{setting.CollectorURL: c.api.ApiEndpoint(), setting.WriteKeys: d.secrets.writeKeys.Ref()},
+		settings:    map[string]*string{setting.CollectorURL: c.address, setting.WriteKeys: d.secrets.writeKeys.Ref()},
 		allows:      []awsiam.PolicyStatement{d.secrets.reading(d.secrets.writeKeys)},
 	})
 	awsscheduler.NewSchedule(scope, jsii.String("Schedule"), &awsscheduler.ScheduleProps{
@@ -152,7 +152,7 @@ func newCanary(scope constructs.Construct, f functions, d data, c collector) aws
 }
 
 // settings name what a function needs to work with the lake.
-func (w workgroup) settings(d data) map[string]*string {
+func (d data) settings(w workgroup) map[string]*string {
 	return map[string]*string{
 		setting.LakeBucket:      d.lake.bucket.BucketName(),
 		setting.GlueDatabase:    &d.catalog.name,
@@ -162,9 +162,9 @@ func (w workgroup) settings(d data) map[string]*string {
 
 // querying allows to read below the prefixes, in person and through Athena, whose answers are
 // written in the caller's name.
-func (d data) querying(scope constructs.Construct, prefixes ...string) []awsiam.PolicyStatement {
-	out := []awsiam.PolicyStatement{d.query.running(scope)}
+func (d data) querying(scope constructs.Construct, w workgroup, prefixes ...string) []awsiam.PolicyStatement {
+	out := []awsiam.PolicyStatement{w.running(scope)}
 	out = append(out, d.catalog.reading(scope)...)
-	out = append(out, d.lake.reading(append([]string{answers}, prefixes...)...)...)
-	return append(out, d.lake.writing(answers)...)
+	out = append(out, d.lake.reading(append([]string{w.answers}, prefixes...)...)...)
+	return append(out, d.lake.writing(w.answers)...)
 }

@@ -21,8 +21,9 @@ func prod() Environment {
 		CollectorMemory:   512,
 		JobMemory:         2048,
 		LogDays:           awslogs.RetentionDays_THREE_MONTHS,
-		ScanGiB:           1024,
+		ScanGiB:           Scan{Pipeline: 1024, API: 20, AdHoc: 200},
 		Schedule:          hourly(),
+		Budget:            Budget{Month: 2000, Day: 150},
 		Flags:             Flags{Platform: setting.Optimizely, BaseURL: "https://api.optimizely.com/flags/v1"},
 	}
 }

@@ -30,9 +30,7 @@ func addEnvironments(app awscdk.App, build string, environments ...Environment) 
 		if err := e.check(); err != nil {
 			return err
 		}
-		stage := awscdk.NewStage(app, &e.Name, &awscdk.StageProps{
-			Env: &awscdk.Environment{Account: optional(e.Account), Region: optional(e.Region)},
-		})
+		stage := awscdk.NewStage(app, &e.Name, nil)
 		d, err := newData(stage, e)
 		if err != nil {
 			return err
@@ -47,16 +45,16 @@ type data struct {
 	lake    lake
 	streams streams
 	catalog catalog
-	query   workgroup
+	queries workgroups
 	state   state
 	secrets secrets
 }
 
 func newData(stage awscdk.Stage, e Environment) (data, error) {
-	stack := newStack(stage, e, "data", "Verdict: events, tables, decisions and secrets")
+	stack := newStack(stage, e, "data", e.Region, "Verdict: events, tables, decisions and secrets")
 	d := data{lake: newLake(stack, e)}
 	d.streams = newStreams(stack, e, d.lake)
-	d.query = newWorkgroup(stack, e, d.lake)
+	d.queries = newWorkgroups(stack, e, d.lake)
 	d.state = newState(stack, e)
 	d.secrets = newSecrets(stack, e)
 	var err error
@@ -65,7 +63,10 @@ func newData(stage awscdk.Stage, e Environment) (data, error) {
 }
 
 func newApp(stage awscdk.Stage, e Environment, d data, f functions) {
-	stack := newStack(stage, e, "app", "Verdict: collector, jobs, notifier and dashboard")
+	stack := newStack(stage, e, "app", e.Region, "Verdict: collector, jobs, notifier and dashboard")
+	if e.Edge != (Edge{}) {
+		stack.AddDependency(newEdge(stage, e), jsii.String("the collector asks for the edge's proof"))
+	}
 	for i, hint := range e.hints() {
 		awscdk.Annotations_Of(stack).AddWarningV2(jsii.String(fmt.Sprint("verdict:hint", i)), &hint)
 	}
@@ -74,22 +75,29 @@ func newApp(stage awscdk.Stage, e Environment, d data, f functions) {
 	board := newDashboard(stack, f, d)
 	n := newNotification(stack, f, d, failed, board.api.ApiEndpoint())
 	jobs := newJobs(stack, f, d, n.decisions, failed, board.api.ApiEndpoint())
+	newAnalysts(stack, d)
 	alarms := newAlarms(stack, e)
 	alarms.onCollector(c)
 	alarms.onStreams(d.streams, e.Buffer)
 	alarms.onFailed(failed)
 	alarms.onErrors(append(jobs, c.function, n.notifier, board.function, newCanary(stack, f, d, c))...)
 	alarms.onReadings()
+	alarms.onQueries(e, d.queries)
+	newBudgets(stack, e, alarms)
 }
 
+// tag by which cost is found.
+const tag = "verdict:environment"
+
 // newStack gives stacks names that say whose they are in an account: verdict-dev-data.
-func newStack(stage awscdk.Stage, e Environment, name, description string) awscdk.Stack {
+func newStack(stage awscdk.Stage, e Environment, name, region, description string) awscdk.Stack {
 	stack := awscdk.NewStack(stage, &name, &awscdk.StackProps{
+		Env:                   &awscdk.Environment{Account: optional(e.Account), Region: optional(region)},
 		StackName:             jsii.String("verdict-" + e.Name + "-" + name),
 		Description:           &description,
 		TerminationProtection: &e.Keep,
 	})
-	awscdk.Tags_Of(stack).Add(jsii.String("verdict:environment"), &e.Name, nil)
+	awscdk.Tags_Of(stack).Add(jsii.String(tag), &e.Name, nil)
 	return stack
 }
 

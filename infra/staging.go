@@ -21,8 +21,9 @@ func staging() Environment {
 		JobMemory:         1024,
 		RawDays:           90,
 		LogDays:           awslogs.RetentionDays_ONE_MONTH,
-		ScanGiB:           100,
+		ScanGiB:           Scan{Pipeline: 100, API: 10, AdHoc: 100},
 		Schedule:          hourly(),
+		Budget:            Budget{Month: 200, Day: 20},
 		Flags:             Flags{Platform: setting.Optimizely, BaseURL: "https://api.optimizely.com/flags/v1"},
 	}
 }

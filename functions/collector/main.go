@@ -24,7 +24,7 @@ func main() {
 	ctx := context.Background()
 	home := lambdaio.Must(awsio.Open(ctx, os.LookupEnv, time.Now))
 	origins := collect.Origins(strings.Fields(lambdaio.Must(home.Setting(setting.Origins))))
-	lambdaio.Serve(ctx, log, os.Getenv(setting.Listen), &collect.Handler{
+	lambdaio.Serve(ctx, log, os.Getenv(setting.Listen), lambdaio.BehindEdge(lambdaio.Must(home.EdgeProof()), &collect.Handler{
 		Plan:       lambdaio.Must(project.BuiltIn()).Plan,
 		Good:       lambdaio.Must(home.Stream(setting.GoodStream)),
 		Quarantine: lambdaio.Must(home.Stream(setting.QuarantineStream)),
@@ -34,5 +34,5 @@ func main() {
 		Meter:      &emf.Collector{W: os.Stdout, Now: time.Now, Log: log},
 		Origins:    lambdaio.Must(origins, origins.Check()),
 		Cookie:     collect.Cookie{Domain: lambdaio.Must(home.Setting(setting.CookieDomain)), New: uuid.NewString},
-	})
+	}))
 }

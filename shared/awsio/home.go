@@ -98,6 +98,15 @@ func (h *Home) WriteKeys(ctx context.Context) (map[string]string, error) {
 	return keys, nil
 }
 
+// EdgeProof reads the secret by which requests prove that they came through CloudFront. It is nil where they need not.
+func (h *Home) EdgeProof() (func(context.Context) (string, error), error) {
+	id, err := h.Setting(setting.EdgeProof)
+	if err != nil || id == "" {
+		return nil, err
+	}
+	return func(ctx context.Context) (string, error) { return h.secrets.Get(ctx, id) }, nil
+}
+
 // Wait sleeps unless ctx ends first.
 func Wait(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)

@@ -132,7 +132,7 @@ func TestTheCollectorAsAWSRunsIt(t *testing.T) {
 		"AWS_REGION": config.Region, "AWS_ACCESS_KEY_ID": credentials.AccessKeyID, "AWS_SECRET_ACCESS_KEY": credentials.SecretAccessKey,
 		"AWS_ENDPOINT_URL_SECRETS_MANAGER": *config.BaseEndpoint, "AWS_ENDPOINT_URL_FIREHOSE": *hose.BaseEndpoint, "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
 		setting.GoodStream: "good", setting.QuarantineStream: "quarantine", setting.WriteKeys: "write-keys",
-		setting.Origins: "", setting.CookieDomain: "",
+		setting.Origins: "", setting.CookieDomain: "", setting.EdgeProof: "",
 	})
 	request := events.APIGatewayV2HTTPRequest{
 		RawPath: "/v1/events", Headers: map[string]string{"x-write-key": "wk", "content-type": "application/json"},
@@ -192,7 +192,7 @@ func TestTheCollectorAsAContainerRunsIt(t *testing.T) {
 		"AWS_REGION": secrets.Region, "AWS_ACCESS_KEY_ID": credentials.AccessKeyID, "AWS_SECRET_ACCESS_KEY": credentials.SecretAccessKey,
 		"AWS_ENDPOINT_URL_SECRETS_MANAGER": *secrets.BaseEndpoint, "AWS_ENDPOINT_URL_FIREHOSE": *hose.BaseEndpoint, "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
 		setting.GoodStream: "good", setting.QuarantineStream: "quarantine", setting.WriteKeys: "write-keys",
-		setting.Origins: "", setting.CookieDomain: "shop.example", setting.Listen: address, "AWS_EC2_METADATA_DISABLED": "true",
+		setting.Origins: "", setting.CookieDomain: "shop.example", setting.EdgeProof: "", setting.Listen: address, "AWS_EC2_METADATA_DISABLED": "true",
 	} {
 		collector.Env = append(collector.Env, k+"="+v)
 	}

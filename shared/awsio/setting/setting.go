@@ -15,6 +15,7 @@ const (
 	WriteKeys        = "WRITE_KEYS_SECRET"  // secret: JSON object, write key -> namespace
 	Origins          = "ALLOWED_ORIGINS"    // sites that may send events, separated by spaces; empty: all
 	CookieDomain     = "COOKIE_DOMAIN"      // site of the network user id's cookie; empty: no cookie
+	EdgeProof        = "EDGE_SECRET"        // secret: what CloudFront adds to requests; empty: the collector is reached directly
 	CollectorURL     = "COLLECTOR_URL"      // address of the collector
 	Listen           = "COLLECTOR_LISTEN"   // address to serve HTTP on, in a container; unset in a Lambda
 	FlagPlatform     = "FLAG_PLATFORM"      // Optimizely or LaunchDarkly, below
