@@ -17,6 +17,7 @@ import (
 type erasure struct {
 	Request
 	Found []string  `json:"found,omitempty"` // all ids of the person
+	Apart []pair    `json:"apart,omitempty"` // of others, who must stay apart
 	Files []touched `json:"files,omitempty"`
 }
 
@@ -113,10 +114,7 @@ func (o *Officer) erase(ctx context.Context, key string, e erasure) (Audit, erro
 		a.Lines[f.area()] += f.Lines
 		a.Erased = append(a.Erased, f.Hours...)
 	}
-	if err := identity.Forget(ctx, o.Store, p.ids); err != nil {
-		return a, err
-	}
-	if err := o.Store.Prune(ctx, identity.VetoKey); err != nil {
+	if err := o.keepApart(ctx, p, e); err != nil {
 		return a, err
 	}
 	if err := o.Rebuild(ctx); err != nil && !fault.Is(err, fault.NotFound) { // nothing has ever landed
@@ -140,6 +138,9 @@ func (o *Officer) prepare(ctx context.Context, key string, e *erasure) error {
 		return err
 	}
 	e.Found = p.sorted()
+	if e.Apart, err = o.shared(ctx, p); err != nil {
+		return err
+	}
 	if e.Files, err = o.files(ctx, p); err != nil {
 		return err
 	}
@@ -148,6 +149,39 @@ func (o *Officer) prepare(ctx context.Context, key string, e *erasure) error {
 		return fmt.Errorf("write request: %w", err)
 	}
 	return o.Store.Put(ctx, key, body, lake.Overwrite)
+}
+
+// pair is a device and one of its users.
+type pair struct {
+	Device string `json:"device" lake:"anonymous_id"`
+	User   string `json:"user" lake:"user_id"`
+}
+
+// shared lists the other users of the devices that the person shared. With the person gone such a device would look
+// like theirs alone, and its anonymous events would become theirs.
+func (o *Officer) shared(ctx context.Context, p person) ([]pair, error) {
+	_, err := o.Catalog.Table(ctx, "identity_edge")
+	if users := p.named("u:"); !fault.Is(err, fault.NotFound) && users != nil {
+		listed := lake.QuoteList(users)
+		return lake.Read[pair](ctx, o.Engine, `select anonymous_id, user_id from identity_edge where user_id not in (`+listed+`)
+and anonymous_id in (select anonymous_id from identity_edge where user_id in (`+listed+`)) order by anonymous_id, user_id`)
+	}
+	return nil, nil
+}
+
+// keepApart changes people's word on who is who: it no longer names the person, and keeps devices that were shared from
+// being taken for somebody's own.
+func (o *Officer) keepApart(ctx context.Context, p person, e erasure) error {
+	if err := identity.Forget(ctx, o.Store, p.ids); err != nil {
+		return err
+	}
+	for _, s := range e.Apart {
+		v := identity.Veto{A: "a:" + s.Device, B: "u:" + s.User, Reason: "a shared device, one of whose users was erased", At: e.At}
+		if err := identity.Forbid(ctx, o.Store, v); err != nil {
+			return err
+		}
+	}
+	return o.Store.Prune(ctx, identity.VetoKey)
 }
 
 // clean takes the person's rows out of what a rebuild leaves as it was: a log, and days whose landed files are no
