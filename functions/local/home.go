@@ -94,7 +94,7 @@ type home struct {
 func open(ctx context.Context, dir string, d definitions, now func() time.Time, log *slog.Logger) (*home, error) {
 	h := &home{project: d.Project, now: now, log: log, store: &directory.Store{Root: dir}}
 	h.inbox = &replay.Inbox{
-		Replayer: &replay.Replayer{Plan: d.Plan, Mapping: d.replay, Objects: h.store}, Source: h.store,
+		Replayer: &replay.Replayer{Plan: d.Plan, Mapping: d.replay, Objects: h.store, Erased: suppression(h.store)}, Source: h.store,
 		Told: func(r replay.Report) {
 			if r.Kind == replay.Quarantine && r.Accepted == 0 {
 				return // as broken as before

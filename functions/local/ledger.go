@@ -59,13 +59,13 @@ func (p program) ledger(ctx context.Context, flags *flag.FlagSet, args []string)
 // balance prints the total of each link, and below it the hours that tell something.
 func (p program) balance(entries []ledger.Entry, all bool) error {
 	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "LINK\tIN\tOUT\tLOST")
+	fmt.Fprintln(w, "LINK\tIN\tOUT\tERASED\tLOST")
 	for _, link := range []ledger.Link{ledger.Sending, ledger.Landing, ledger.Quarantine, ledger.Modelling} {
 		t := ledger.Total(entries, link)
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\n", link, t.In, t.Out, t.Lost)
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\n", link, t.In, t.Out, t.Erased, t.Lost)
 		for _, e := range entries {
 			if e.Link == link && (all || e.Ours()) {
-				fmt.Fprintf(w, "  %s %s\t%d\t%d\t%d\n", e.Namespace, e.Hour, e.In, e.Out, e.Lost)
+				fmt.Fprintf(w, "  %s %s\t%d\t%d\t%d\t%d\n", e.Namespace, e.Hour, e.In, e.Out, e.Erased, e.Lost)
 			}
 		}
 	}

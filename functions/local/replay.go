@@ -39,7 +39,7 @@ func (p program) replayFiles(ctx context.Context, flags *flag.FlagSet, args []st
 		return err
 	}
 	store := &directory.Store{Root: *lakeDir}
-	r := &replay.Replayer{Plan: d.Plan, Mapping: d.replay, Objects: store}
+	r := &replay.Replayer{Plan: d.Plan, Mapping: d.replay, Objects: store, Erased: suppression(store)}
 	lock, err := lockLake(*lakeDir)
 	if err != nil {
 		return err
@@ -96,6 +96,9 @@ func (p program) replayed(r replay.Report) {
 	fmt.Fprintf(p.out, "%s (%s): %d rows; %d events accepted, %d in quarantine, written as %d files.\n", r.Name, r.Kind, r.Rows, r.Accepted, r.Quarantined, len(r.Objects))
 	if r.Again {
 		fmt.Fprintln(p.out, "  It was replayed before, with this plan and mapping: nothing was changed.")
+	}
+	if r.Erased > 0 {
+		fmt.Fprintf(p.out, "  Left out, since their persons were erased: %d events.\n", r.Erased)
 	}
 	var left []string
 	for _, name := range slices.SortedFunc(maps.Keys(r.LeftOut), func(a, b string) int { return r.LeftOut[b] - r.LeftOut[a] }) {

@@ -20,11 +20,12 @@ type Veto struct {
 	At     time.Time `json:"at"`
 }
 
-const vetoKey = "identity/vetoes.json"
+// VetoKey is where the vetoes of a lake stand.
+const VetoKey = "identity/vetoes.json"
 
 // Vetoes reads the vetoes of a lake.
 func Vetoes(ctx context.Context, objects lake.Objects) ([]Veto, error) {
-	body, err := objects.Get(ctx, vetoKey)
+	body, err := objects.Get(ctx, VetoKey)
 	if fault.Is(err, fault.NotFound) {
 		return nil, nil
 	}
@@ -33,7 +34,7 @@ func Vetoes(ctx context.Context, objects lake.Objects) ([]Veto, error) {
 	}
 	var out []Veto
 	if err := json.Unmarshal(body, &out); err != nil {
-		return nil, fault.New(fault.Invalid, "read vetoes: %s: %w", vetoKey, err)
+		return nil, fault.New(fault.Invalid, "read vetoes: %s: %w", VetoKey, err)
 	}
 	return out, nil
 }
@@ -54,9 +55,26 @@ func changeVetoes(ctx context.Context, objects lake.Objects, a, b string, change
 		return err
 	}
 	rest := slices.DeleteFunc(vetoes, func(v Veto) bool { return v.A == a && v.B == b || v.A == b && v.B == a })
-	body, err := json.MarshalIndent(change(rest), "", "  ")
+	return write(ctx, objects, change(rest))
+}
+
+// Forget drops the vetoes that name one of some ids.
+func Forget(ctx context.Context, objects lake.Objects, ids map[string]bool) error {
+	vetoes, err := Vetoes(ctx, objects)
+	if err != nil {
+		return err
+	}
+	rest := slices.DeleteFunc(slices.Clone(vetoes), func(v Veto) bool { return ids[v.A] || ids[v.B] })
+	if len(rest) == len(vetoes) {
+		return nil
+	}
+	return write(ctx, objects, rest)
+}
+
+func write(ctx context.Context, objects lake.Objects, vetoes []Veto) error {
+	body, err := json.MarshalIndent(vetoes, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write vetoes: %w", err)
 	}
-	return objects.Put(ctx, vetoKey, append(body, '\n'), lake.Overwrite)
+	return objects.Put(ctx, VetoKey, append(body, '\n'), lake.Overwrite)
 }

@@ -38,6 +38,11 @@ type Collected interface {
 	Collected(ctx context.Context, from, to time.Time) ([]Count, error)
 }
 
+// Erased tells what was taken out of the lake on purpose, because persons asked for it.
+type Erased interface {
+	Erased(ctx context.Context, from, to time.Time) ([]Count, error)
+}
+
 // Entry is one line of the ledger. Hours of the first link are days: a session is known when it is over.
 type Entry struct {
 	Link      Link   `json:"link"`
@@ -45,6 +50,7 @@ type Entry struct {
 	Hour      string `json:"hour"`
 	In        int64  `json:"in"`
 	Out       int64  `json:"out"`
+	Erased    int64  `json:"erased,omitempty"` // because persons asked for it
 	Lost      int64  `json:"lost"`
 }
 
@@ -56,6 +62,7 @@ type Ledger struct {
 	Engine    lake.Engine
 	Catalog   lake.Catalog
 	Collected Collected
+	Erased    Erased // may be nil
 }
 
 type landed struct {
@@ -108,20 +115,31 @@ group by namespace, received_hour, area`)
 	if err != nil {
 		return nil, fmt.Errorf("read what was collected: %w", err)
 	}
-	return balance(sessions, hours, counts), nil
+	var erased []Count
+	if l.Erased != nil {
+		if erased, err = l.Erased.Erased(ctx, from, to); err != nil {
+			return nil, fmt.Errorf("read what was erased: %w", err)
+		}
+	}
+	return balance(sessions, hours, counts, erased), nil
 }
 
-func balance(sessions []session, hours []landed, counts []Count) []Entry {
+func balance(sessions []session, hours []landed, counts, erased []Count) []Entry {
 	var out []Entry
 	for _, s := range sessions {
-		out = append(out, Entry{Sending, s.Namespace, s.Day, s.Sent, s.Arrived, s.Lost})
+		out = append(out, Entry{Link: Sending, Namespace: s.Namespace, Hour: s.Day, In: s.Sent, Out: s.Arrived, Lost: s.Lost})
 	}
 	type at struct{ namespace, hour, area string }
+	gone := map[at]int64{}
+	for _, e := range erased {
+		gone[at{e.Namespace, e.Hour, "raw"}] += e.Accepted
+		gone[at{e.Namespace, e.Hour, "quarantine"}] += e.Quarantined
+	}
 	lines := map[at]int64{}
 	for _, h := range hours {
 		lines[at{h.Namespace, h.Hour, h.Area}] += h.Lines
 		if h.Area == "raw" {
-			out = append(out, Entry{Modelling, h.Namespace, h.Hour, h.Events, h.Facts, h.Lost})
+			out = append(out, Entry{Link: Modelling, Namespace: h.Namespace, Hour: h.Hour, In: h.Events, Out: h.Facts, Lost: h.Lost})
 		}
 	}
 	// What landed without being counted was never acknowledged: the collector died in between, its client sends
@@ -132,8 +150,10 @@ func balance(sessions []session, hours []landed, counts []Count) []Entry {
 			area     string
 			accepted int64
 		}{{Landing, "raw", c.Accepted}, {Quarantine, "quarantine", c.Quarantined}} {
-			if there := lines[at{c.Namespace, c.Hour, side.area}]; side.accepted > 0 {
-				out = append(out, Entry{side.link, c.Namespace, c.Hour, side.accepted, there, max(0, side.accepted-there)})
+			where := at{c.Namespace, c.Hour, side.area}
+			there, gone := lines[where], gone[where]
+			if side.accepted > 0 {
+				out = append(out, Entry{side.link, c.Namespace, c.Hour, side.accepted, there, gone, max(0, side.accepted-there-gone)})
 			}
 		}
 	}
@@ -152,7 +172,7 @@ func Total(entries []Entry, link Link) Entry {
 	sum := Entry{Link: link}
 	for _, e := range entries {
 		if e.Link == link {
-			sum.In, sum.Out, sum.Lost = sum.In+e.In, sum.Out+e.Out, sum.Lost+e.Lost
+			sum.In, sum.Out, sum.Erased, sum.Lost = sum.In+e.In, sum.Out+e.Out, sum.Erased+e.Erased, sum.Lost+e.Lost
 		}
 	}
 	return sum

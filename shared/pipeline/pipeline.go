@@ -19,7 +19,9 @@ import (
 	"verdict/shared/model"
 	"verdict/shared/monitor"
 	"verdict/shared/notify"
+	"verdict/shared/privacy"
 	"verdict/shared/project"
+	"verdict/shared/redact"
 )
 
 // Pipeline is what the steps work on. A step uses what it needs and leaves the rest alone.
@@ -77,6 +79,11 @@ func (p *Pipeline) Model(ctx context.Context, _ time.Time) error {
 			}
 		}
 	}
+	return p.events(ctx)
+}
+
+// events makes events and identity edges of what has landed.
+func (p *Pipeline) events(ctx context.Context) error {
 	if _, err := p.builder().Build(ctx, "fact_event"); err != nil {
 		return err
 	}
@@ -97,12 +104,36 @@ func (p *Pipeline) Resolve(ctx context.Context, _ time.Time) error {
 	return err
 }
 
+// Officer answers for the persons in the lake.
+func (p *Pipeline) Officer(store privacy.Store, key redact.Key) *privacy.Officer {
+	tables := []string{"identity_map", "identity_merge"}
+	for _, m := range p.Project.Models.Models {
+		tables = append(tables, m.Name)
+	}
+	return &privacy.Officer{
+		Store: store, Engine: p.Engine, Catalog: p.Catalog, Tables: tables, Key: key, NewRun: p.NewRun, Now: p.Now, Rebuild: p.rebuild,
+	}
+}
+
+// rebuild brings all that is made of landed events up to date, less statistics and what follows from them: they hold
+// sums, and stand as they were published.
+func (p *Pipeline) rebuild(ctx context.Context) error {
+	if err := p.events(ctx); err != nil {
+		return err
+	}
+	if err := p.Resolve(ctx, p.Now()); err != nil {
+		return err
+	}
+	_, err := p.builder().Build(ctx, "ledger_hour", "profile_property")
+	return err
+}
+
 // Balance brings the ledger up to date and reads it, for the whole days from one moment up to another.
 func (p *Pipeline) Balance(ctx context.Context, collected ledger.Collected, from, to time.Time) ([]ledger.Entry, error) {
 	if _, err := p.builder().Build(ctx, "ledger_session", "ledger_hour"); err != nil {
 		return nil, err
 	}
-	return (&ledger.Ledger{Engine: p.Engine, Catalog: p.Catalog, Collected: collected}).Balance(ctx, from, to)
+	return (&ledger.Ledger{Engine: p.Engine, Catalog: p.Catalog, Collected: collected, Erased: privacy.Trail{Objects: p.Objects}}).Balance(ctx, from, to)
 }
 
 // Monitor brings the ledger and the profiles up to date and takes the pipeline's pulse of the week before asOf.

@@ -13,6 +13,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/valyala/fastjson"
 
@@ -31,6 +32,13 @@ type Replayer struct {
 	Plan    *plan.Plan
 	Mapping *Mapping
 	Objects lake.Objects
+	Erased  Erased // may be nil
+}
+
+// Erased knows who was erased from the lake. What it loads, which may be nil, tells whether an event is of somebody who
+// was erased after it: such an event does not come back.
+type Erased interface {
+	Load(ctx context.Context) (func(anonymous, user string, at time.Time) bool, error)
 }
 
 // Job is one file.
@@ -41,6 +49,8 @@ type Job struct {
 	Kind      Kind    // "": recognized by the first row
 	MaxBad    float64 // share of events that may go to quarantine; over it the file is refused whole
 	Moved     func(done, total int64)
+
+	erased func(anonymous, user string, at time.Time) bool
 }
 
 // Report is what became of a file.
@@ -51,6 +61,7 @@ type Report struct {
 	Rows        int            `json:"rows"`
 	Accepted    int            `json:"accepted"`
 	Quarantined int            `json:"quarantined"`
+	Erased      int            `json:"erased,omitempty"`   // events of persons who were erased after them: they do not land again
 	LeftOut     map[string]int `json:"left_out,omitempty"` // rows of events that the mapping does not name
 	Failures    []Failure      `json:"failures,omitempty"` // the first few
 	Objects     []string       `json:"objects"`            // written
@@ -69,6 +80,13 @@ const shownFailures = 5 // enough to see the pattern
 // Run replays a file. It is read twice: nothing is written of a file that is not what it seems, or of which too much
 // is broken; such a file is fault.Invalid.
 func (r *Replayer) Run(ctx context.Context, job Job) (Report, error) {
+	if r.Erased != nil {
+		erased, err := r.Erased.Load(ctx)
+		if err != nil {
+			return Report{}, fmt.Errorf("read who was erased: %w", err)
+		}
+		job.erased = erased
+	}
 	size := job.File.Size()
 	moved := func(pass int64) func(int64) {
 		return func(read int64) {
@@ -173,6 +191,7 @@ func (r *Replayer) remember(ctx context.Context, fileHash, namespace string, rep
 // sink takes what the rows of a file become.
 type sink interface {
 	leftOut(name string)
+	erased()
 	row()
 	good(ctx context.Context, e made) error
 	bad(ctx context.Context, e made, failures []plan.Failure) error
@@ -198,7 +217,7 @@ func (r *Replayer) read(ctx context.Context, job *Job, moved func(int64), to sin
 			if err != nil {
 				return fault.New(fault.Invalid, "row %d: %w", n, err)
 			}
-			return r.sort(ctx, e, to)
+			return r.sort(ctx, job, e, to)
 		}
 		one, err := job.Kind.read(&arena, v)
 		if err != nil {
@@ -211,7 +230,7 @@ func (r *Replayer) read(ctx context.Context, job *Job, moved func(int64), to sin
 		}
 		for i, properties := range rule.made(&arena, r.Plan, one.fields) {
 			e := made{row: n, reception: one.reception(job.Namespace, job.Kind), event: one.event(&arena, rule, properties, job.Kind, job.Namespace, i)}
-			if err := r.sort(ctx, e, to); err != nil {
+			if err := r.sort(ctx, job, e, to); err != nil {
 				return err
 			}
 		}
@@ -224,7 +243,12 @@ func (r *Replayer) read(ctx context.Context, job *Job, moved func(int64), to sin
 }
 
 // sort hands an event to where it belongs.
-func (r *Replayer) sort(ctx context.Context, e made, to sink) error {
+func (r *Replayer) sort(ctx context.Context, job *Job, e made, to sink) error {
+	if at, err := plan.ParseTime(e.event.GetStringBytes("ts")); err == nil && job.erased != nil &&
+		job.erased(string(e.event.GetStringBytes("anonymous_id")), string(e.event.GetStringBytes("user_id")), at) {
+		to.erased()
+		return nil
+	}
 	if failures := r.Plan.Check(e.event); failures != nil {
 		return to.bad(ctx, e, failures)
 	}
@@ -234,7 +258,8 @@ func (r *Replayer) sort(ctx context.Context, e made, to sink) error {
 // tally counts.
 type tally struct{ report Report }
 
-func (t *tally) row() { t.report.Rows++ }
+func (t *tally) row()    { t.report.Rows++ }
+func (t *tally) erased() { t.report.Erased++ }
 
 func (t *tally) leftOut(name string) {
 	if t.report.LeftOut == nil {

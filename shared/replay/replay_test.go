@@ -3,6 +3,7 @@ package replay_test
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"database/sql"
 	"encoding/json"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 
 	_ "github.com/duckdb/duckdb-go/v2"
 	"github.com/google/go-cmp/cmp"
+	"github.com/valyala/fastjson"
 
 	"verdict/events"
 	"verdict/shared/embedded/directory"
@@ -447,4 +449,48 @@ func zip(t *testing.T, text string) []byte {
 		t.Fatal(err)
 	}
 	return out.Bytes()
+}
+
+// forgotten is everybody who was erased at a moment.
+type forgotten struct {
+	anonymous string
+	at        time.Time
+}
+
+func (f forgotten) Load(context.Context) (func(anonymous, user string, at time.Time) bool, error) {
+	return func(anonymous, _ string, at time.Time) bool { return anonymous == f.anonymous && at.Before(f.at) }, nil
+}
+
+// What somebody did before they were erased does not land again; what they do later does.
+func TestErasedPersonsDoNotComeBack(t *testing.T) {
+	later := strings.Replace(ga4Purchase, `"1767607198123456"`, `"1767707198123456"`, 1)
+	if later == ga4Purchase {
+		t.Fatal("the row has another time than this test thinks")
+	}
+	r, s := replayer(t)
+	r.Erased = forgotten{"123.456", time.Date(2026, 1, 6, 0, 0, 0, 0, time.UTC)}
+	report, err := r.Run(t.Context(), replay.Job{Name: "events", File: write(t, ga4Purchase+"\n"+later+"\n"), Namespace: "shop"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := landed(t, s, "raw/")
+	if len(got) != 1 || got[0]["event_date"] != "2026-01-06" || report.Erased != 1 || report.Accepted != 1 {
+		t.Errorf("landed %v, report %+v", got, report)
+	}
+}
+
+// Whose a row is follows from its kind.
+func TestIDs(t *testing.T) {
+	for row, want := range map[string][2]string{
+		`{"event_timestamp":1,"stream_id":1,"user_pseudo_id":"a","user_id":"u"}`: {"a", "u"},
+		`{"event_name":"x","client_id":"a","user_id":null}`:                      {"a", ""},
+		`{"push":{},"anonymous_id":"a","user_id":7}`:                             {"a", "7"},
+		`{"failures":[],"event":{"anonymous_id":"a"},"anonymous_id":"other"}`:    {"a", ""},
+		`{"anything":"else","user_id":"u"}`:                                      {"", ""},
+	} {
+		anonymous, user := replay.IDs(fastjson.MustParse(row))
+		if anonymous != want[0] || user != want[1] {
+			t.Errorf("%s: %q, %q", row, anonymous, user)
+		}
+	}
 }

@@ -381,3 +381,16 @@ func (r row) context(a *fastjson.Arena) *fastjson.Value {
 	}
 	return out
 }
+
+// IDs are those of whom a row is about, whichever kind of file it is of; a row of no kind has none.
+func IDs(v *fastjson.Value) (anonymous, user string) {
+	kind, err := recognize(v)
+	if err != nil {
+		return "", ""
+	}
+	field := map[Kind]string{GA4: "user_pseudo_id", ServerGTM: "client_id", DataLayer: "anonymous_id", Quarantine: "anonymous_id"}[kind]
+	if kind == Quarantine {
+		v = v.Get("event")
+	}
+	return text(v.Get(field)), text(v.Get("user_id"))
+}

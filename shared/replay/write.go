@@ -62,6 +62,7 @@ func newWriter(objects lake.Objects, name string) *writer {
 }
 
 func (*writer) row()           {}
+func (*writer) erased()        {}
 func (*writer) leftOut(string) {}
 
 func (w *writer) good(ctx context.Context, e made) error {

@@ -24,7 +24,7 @@ func balance(t *testing.T, root string) (totals map[ledger.Link]ledger.Entry, co
 	totals = map[ledger.Link]ledger.Entry{}
 	for _, e := range entries {
 		sum := totals[e.Link]
-		totals[e.Link] = ledger.Entry{Link: e.Link, In: sum.In + e.In, Out: sum.Out + e.Out, Lost: sum.Lost + e.Lost}
+		totals[e.Link] = ledger.Entry{Link: e.Link, In: sum.In + e.In, Out: sum.Out + e.Out, Erased: sum.Erased + e.Erased, Lost: sum.Lost + e.Lost}
 	}
 	if err != nil {
 		complaint = complaints

@@ -76,6 +76,44 @@ func (b *Bucket) List(ctx context.Context, prefix string) ([]lake.Object, error)
 	return out, nil
 }
 
+// Delete implements privacy.Store: no version of the object is left.
+func (b *Bucket) Delete(ctx context.Context, key string) error {
+	return b.deleteVersions(ctx, key, func(bool) bool { return true })
+}
+
+// Prune implements privacy.Store.
+func (b *Bucket) Prune(ctx context.Context, key string) error {
+	return b.deleteVersions(ctx, key, func(latest bool) bool { return !latest })
+}
+
+// deleteVersions deletes versions of one object, and the marks of earlier deletions, for good.
+func (b *Bucket) deleteVersions(ctx context.Context, key string, which func(latest bool) bool) error {
+	pages := api.NewListObjectVersionsPaginator(b.client, &api.ListObjectVersionsInput{Bucket: &b.name, Prefix: &key})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return awsfault.Wrap("list versions of "+key, err)
+		}
+		var ids []*string
+		for _, v := range page.Versions {
+			if aws.ToString(v.Key) == key && which(aws.ToBool(v.IsLatest)) {
+				ids = append(ids, v.VersionId)
+			}
+		}
+		for _, m := range page.DeleteMarkers {
+			if aws.ToString(m.Key) == key && which(aws.ToBool(m.IsLatest)) {
+				ids = append(ids, m.VersionId)
+			}
+		}
+		for _, id := range ids {
+			if _, err := b.client.DeleteObject(ctx, &api.DeleteObjectInput{Bucket: &b.name, Key: &key, VersionId: id}); err != nil {
+				return awsfault.Wrap("delete object "+key, err)
+			}
+		}
+	}
+	return nil
+}
+
 // Location is where the objects of a prefix are, as Athena and Glue name it.
 func (b *Bucket) Location(prefix string) string { return fmt.Sprintf("s3://%s/%s", b.name, prefix) }
 

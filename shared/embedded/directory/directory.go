@@ -115,6 +115,20 @@ func (s *Store) List(_ context.Context, prefix string) ([]lake.Object, error) {
 	return out, nil
 }
 
+// Delete implements privacy.Store.
+func (s *Store) Delete(_ context.Context, key string) error {
+	if !valid(key) {
+		return fault.New(fault.Invalid, "delete object: %q is no key", key)
+	}
+	if err := os.Remove(s.Path(key)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("delete object %s: %w", key, err)
+	}
+	return nil
+}
+
+// Prune implements privacy.Store: a folder keeps no earlier versions.
+func (*Store) Prune(context.Context, string) error { return nil }
+
 func valid(key string) bool { return key != "." && fs.ValidPath(key) }
 
 // MakeFolder makes the folder of a key prefix, for programs that write files there themselves.

@@ -51,3 +51,7 @@ func TestAHalfWrittenFileIsNotListed(t *testing.T) {
 		t.Errorf("listed %v, %v; want the whole file alone", found, err)
 	}
 }
+
+func TestErasing(t *testing.T) {
+	laketest.Erasing(t, func(t *testing.T) laketest.Eraser { t.Helper(); return &directory.Store{Root: t.TempDir()} })
+}

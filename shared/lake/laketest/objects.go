@@ -231,3 +231,37 @@ func Source(t *testing.T, open func(t *testing.T) (lake.Objects, Opener)) {
 		t.Errorf("open what is not there: %v, want not found", err)
 	}
 }
+
+// Eraser is a store that can let go for good, as shared/privacy wants it.
+type Eraser interface {
+	lake.Objects
+	Delete(ctx context.Context, key string) error
+	Prune(ctx context.Context, key string) error
+}
+
+// Erasing tests a store that lets go; open returns an empty one.
+func Erasing(t *testing.T, open func(t *testing.T) Eraser) {
+	t.Helper()
+	o := open(t)
+	put(t, o, "a/1", "first")
+	put(t, o, "a/1", "second")
+	put(t, o, "a/10", "a key that another begins")
+	if err := o.Prune(t.Context(), "a/1"); err != nil {
+		t.Fatal(err)
+	}
+	if got := get(t, o, "a/1"); got != "second" {
+		t.Errorf("pruned, the object is %q, want it as it was last", got)
+	}
+	for range 2 { // what is gone may be deleted
+		if err := o.Delete(t.Context(), "a/1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := o.Get(t.Context(), "a/1"); !fault.Is(err, fault.NotFound) {
+		t.Errorf("deleted: %v, want not found", err)
+	}
+	left, err := o.List(t.Context(), "a/")
+	if err != nil || len(left) != 1 || left[0].Key != "a/10" {
+		t.Errorf("left %v, %v, want a/10", left, err)
+	}
+}
