@@ -8,6 +8,7 @@ import (
 
 	athenasql "verdict/athena-sql"
 	"verdict/events"
+	"verdict/shared/definition"
 	"verdict/shared/experiment"
 	"verdict/shared/metric"
 	"verdict/shared/model"
@@ -69,7 +70,7 @@ func load(planFiles, experimentFiles, modelFiles, metricFiles fs.FS) (*Project, 
 		return err == nil
 	}
 	if p.Experiments, err = experiment.Load(experimentFiles, "experiments", known); err != nil {
-		return nil, fmt.Errorf("events/%w", err)
+		return nil, definition.Under("events", err)
 	}
 	return p, nil
 }
