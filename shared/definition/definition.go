@@ -113,10 +113,11 @@ func (d Document) Decode(v any) error {
 	return nil
 }
 
-// DecodeAll is Decode that goes on after what it cannot read, and complains of all of it.
+// DecodeAll is Decode that goes on after what it cannot read, and complains of all of it. It also refuses
+// a whole number written with a fraction, which the YAML library cuts off in silence.
 func (d Document) DecodeAll(v any) []Complaint {
-	if yaml.NodeToValue(d.body, v, yaml.Strict()) == nil {
-		return nil
+	if len(ast.Filter(ast.AliasType, d.body)) > 0 { // a piece does not know the anchors of another
+		return Complaints(d.Decode(v))
 	}
 	var out []Complaint
 	d.piecewise(d.body, reflect.ValueOf(v).Elem(), &out)
@@ -143,6 +144,8 @@ func (d Document) piecewise(node ast.Node, to reflect.Value, out *[]Complaint) {
 		for i, element := range elements.Values {
 			d.piecewise(element, to.Index(i), out)
 		}
+	case node.Type() == ast.FloatType && (to.CanInt() || to.CanUint()):
+		*out = append(*out, d.complain(node, "want a whole number, not "+node.String()))
 	default:
 		if err := yaml.NodeToValue(node, to.Addr().Interface(), yaml.Strict()); err != nil {
 			*out = append(*out, complaint(d.file, err))
