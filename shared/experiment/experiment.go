@@ -85,6 +85,15 @@ func (d *Date) UnmarshalText(text []byte) error {
 // MarshalJSON writes a date; the embedded time would write a moment.
 func (d Date) MarshalJSON() ([]byte, error) { return json.Marshal(d.Format(time.DateOnly)) }
 
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (d *Date) UnmarshalJSON(text []byte) error {
+	var day string
+	if err := json.Unmarshal(text, &day); err != nil {
+		return err
+	}
+	return d.UnmarshalText([]byte(day))
+}
+
 // End is the first moment after the planned days.
 func (e *Experiment) End() time.Time { return e.Start.AddDate(0, 0, e.PlannedDays) }
 

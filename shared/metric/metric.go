@@ -176,6 +176,13 @@ func Find(metrics []Metric, name string) (Metric, error) {
 	return Metric{}, fault.New(fault.NotFound, "there is no metric %s", name)
 }
 
+// Known tells whether there is a metric of a name.
+func Known(metrics []Metric) func(name string) bool {
+	return func(name string) bool {
+		return slices.ContainsFunc(metrics, func(m Metric) bool { return m.Name == name })
+	}
+}
+
 func (d *declared) resolve(model semanticModel, metrics map[string]*declared) (Metric, error) {
 	const at = "$.metric.config.meta.experiment"
 	e := d.Config.Meta.Experiment
