@@ -49,7 +49,7 @@ func newJobs(scope constructs.Construct, f functions, d data, decided awssns.Top
 	identity.reads, identity.writes = []string{warehouse, identities}, []string{warehouse}
 
 	evaluator := job{name: "evaluator", schedule: at.Evaluate, description: "Measures experiments and works out results"}
-	evaluator.reads, evaluator.writes = []string{warehouse, flagFiles}, []string{warehouse}
+	evaluator.reads, evaluator.writes = []string{warehouse, flagFiles, registrations}, []string{warehouse, registrations}
 
 	decider := job{name: "decider", schedule: at.Decide, description: "Decides, moves rollouts and tells people"}
 	decider.reads = []string{warehouse, decisions, notifications}

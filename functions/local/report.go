@@ -14,6 +14,7 @@ import (
 	"verdict/shared/evaluate"
 	"verdict/shared/experiment"
 	"verdict/shared/lake"
+	"verdict/shared/register"
 )
 
 // outcome is what the demo and run print as JSON.
@@ -23,15 +24,16 @@ type outcome struct {
 }
 
 type outcomeOf struct {
-	ID        string            `json:"id"`
-	Verdict   decide.Verdict    `json:"verdict"`
-	Variant   string            `json:"variant,omitempty"`
-	DecidedOn string            `json:"decided_on"`
-	Headline  string            `json:"headline"`
-	Reasons   []decide.Reason   `json:"reasons"`
-	Decisions []decide.Decision `json:"decisions"`
-	Results   []resultLine      `json:"results"`
-	Checks    []evaluate.Check  `json:"checks"`
+	ID            string            `json:"id"`
+	Verdict       decide.Verdict    `json:"verdict"`
+	Variant       string            `json:"variant,omitempty"`
+	DecidedOn     string            `json:"decided_on"`
+	Headline      string            `json:"headline"`
+	Reasons       []decide.Reason   `json:"reasons"`
+	Decisions     []decide.Decision `json:"decisions"`
+	Registrations []register.Entry  `json:"registrations"`
+	Results       []resultLine      `json:"results"`
+	Checks        []evaluate.Check  `json:"checks"`
 }
 
 type resultLine struct {
@@ -72,7 +74,11 @@ func (h *home) report(ctx context.Context, w io.Writer, asJSON bool, traffic *sh
 			continue
 		}
 		last := history[len(history)-1]
-		one := outcomeOf{ID: e.ID, Verdict: last.Verdict, Variant: last.Variant, DecidedOn: last.AsOf, Headline: last.Headline, Reasons: last.Reasons, Decisions: history}
+		log, err := registrations(ctx, h.store, e.ID)
+		if err != nil {
+			return err
+		}
+		one := outcomeOf{Registrations: log, ID: e.ID, Verdict: last.Verdict, Variant: last.Variant, DecidedOn: last.AsOf, Headline: last.Headline, Reasons: last.Reasons, Decisions: history}
 		for _, r := range results {
 			if r.ExperimentID == e.ID {
 				one.Results = append(one.Results, lineOf(r))
@@ -137,6 +143,7 @@ func printTable(w io.Writer, out outcome) error {
 		for _, r := range e.Reasons {
 			fmt.Fprintf(w, "  - %s\n", r.Text)
 		}
+		printChanges(w, "  ", e.Registrations)
 	}
 	return nil
 }

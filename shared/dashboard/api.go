@@ -9,6 +9,7 @@ import (
 	"verdict/shared/decide"
 	"verdict/shared/evaluate"
 	"verdict/shared/experiment"
+	"verdict/shared/register"
 )
 
 // number is a float in JSON; what is unbounded or undefined is null.
@@ -52,9 +53,10 @@ type Detail struct {
 	Summary
 	Definition     *experiment.Experiment `json:"definition"`
 	DefinitionHash string                 `json:"definition_hash"`
-	Decisions      []decide.Decision      `json:"decisions"` // oldest first
-	Results        []metricResult         `json:"results"`   // of the latest look
-	History        []metricResult         `json:"history"`   // of every look, oldest first
+	Decisions      []decide.Decision      `json:"decisions"`     // oldest first
+	Registrations  []register.Entry       `json:"registrations"` // oldest first; the first is the pre-registration
+	Results        []metricResult         `json:"results"`       // of the latest look
+	History        []metricResult         `json:"history"`       // of every look, oldest first
 }
 
 // metricResult is evaluate.Result in JSON: intervals are pairs, unbounded sides null.
@@ -140,8 +142,8 @@ func (r *Report) summary() Summary {
 func (r *Report) detail() Detail {
 	return Detail{
 		Summary: r.summary(), Definition: r.Experiment, DefinitionHash: r.Experiment.Hash(),
-		Decisions: append([]decide.Decision{}, r.Decisions...),
-		Results:   resultsJSON(r.Latest()), History: resultsJSON(r.Results),
+		Decisions: append([]decide.Decision{}, r.Decisions...), Registrations: append([]register.Entry{}, r.Registrations...),
+		Results: resultsJSON(r.Latest()), History: resultsJSON(r.Results),
 	}
 }
 

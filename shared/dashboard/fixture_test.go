@@ -23,6 +23,7 @@ import (
 	"verdict/shared/experiment"
 	"verdict/shared/fault"
 	"verdict/shared/lake"
+	"verdict/shared/register"
 	"verdict/shared/table"
 )
 
@@ -30,9 +31,10 @@ const hostile = `<script>alert("x")</script>`
 
 // rows are what the evaluation and the decisions of a fixture wrote.
 type rows struct {
-	results   []evaluate.Result
-	checks    []evaluate.Check
-	decisions []decide.Decision
+	results       []evaluate.Result
+	checks        []evaluate.Check
+	decisions     []decide.Decision
+	registrations []register.Entry
 }
 
 // publish writes the rows as the product does and returns the warehouse that reads them.
@@ -48,6 +50,11 @@ func publish(t *testing.T, r rows) lake.Engine {
 	write(t, store, warehouse, "fact_experiment_check", r.checks, func(x evaluate.Check) string { return x.AsOf })
 	if len(r.decisions) > 0 {
 		if err := table.Write(t.Context(), store, warehouse, table.Place{Table: "fact_decision", Run: "fixture"}, r.decisions); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(r.registrations) > 0 {
+		if err := table.Write(t.Context(), store, warehouse, table.Place{Table: "fact_experiment_registration", Run: "fixture"}, r.registrations); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -114,6 +121,13 @@ func simulate(all []*experiment.Experiment) rows {
 		}
 	}
 	s.decisions = decisions(all)
+	s.registrations = []register.Entry{
+		{ExperimentID: all[0].ID, AsOf: "2026-01-12", Hash: "bbbb", Definition: all[0].Hash(), Changes: []register.Change{
+			{Field: "metrics.returned_d1_d4.margin", From: "0.05", To: "0.08"}, {Field: "planned_days", From: "14", To: "21", Foreseen: true}, {Field: "name", To: hostile},
+		}},
+		{ExperimentID: all[0].ID, AsOf: "2026-01-07", Hash: "aaaa", Definition: "0123", DaysLate: 2},
+		{ExperimentID: all[1].ID, AsOf: "2026-01-05", Hash: "cccc", Definition: all[1].Hash()},
+	}
 	return s
 }
 

@@ -14,21 +14,24 @@ import (
 	"verdict/shared/experiment"
 	"verdict/shared/fault"
 	"verdict/shared/lake"
+	"verdict/shared/register"
 )
 
 // The tables the dashboard reads.
 const (
-	resultTable   = "fact_experiment_results"
-	checkTable    = "fact_experiment_check"
-	decisionTable = "fact_decision"
+	resultTable       = "fact_experiment_results"
+	checkTable        = "fact_experiment_check"
+	decisionTable     = "fact_decision"
+	registrationTable = "fact_experiment_registration"
 )
 
 // found is what the lake knows about some experiments.
 type found struct {
-	results   []evaluate.Result
-	checks    []evaluate.Check
-	decisions []decide.Decision
-	missing   []string // tables nobody has published yet
+	results       []evaluate.Result
+	checks        []evaluate.Check
+	decisions     []decide.Decision
+	registrations []register.Entry
+	missing       []string // tables nobody has published yet
 }
 
 // latest reads what is known now about every experiment, and all decisions: few, and the last one
@@ -38,24 +41,30 @@ func (s *server) latest(ctx context.Context) (found, error) {
 		return "SELECT r.* FROM " + table + " r JOIN (SELECT experiment_id, max(as_of) AS as_of FROM " + table +
 			" GROUP BY experiment_id) l ON r.experiment_id = l.experiment_id AND r.as_of = l.as_of"
 	}
-	return s.read(ctx, last(resultTable), last(checkTable), "SELECT * FROM "+decisionTable)
+	return s.read(ctx, last(resultTable), last(checkTable), "SELECT * FROM "+decisionTable, "")
 }
 
 // history reads all that was ever known about one experiment.
 func (s *server) history(ctx context.Context, id string) (found, error) {
 	where := " WHERE experiment_id = " + lake.Quote(id)
-	return s.read(ctx, "SELECT * FROM "+resultTable+where, "SELECT * FROM "+checkTable+where, "SELECT * FROM "+decisionTable+where)
+	return s.read(ctx, "SELECT * FROM "+resultTable+where, "SELECT * FROM "+checkTable+where, "SELECT * FROM "+decisionTable+where, "SELECT * FROM "+registrationTable+where)
 }
 
-// read runs the three queries at once: on Athena each takes about a second, whatever its size.
-func (s *server) read(ctx context.Context, results, checks, decisions string) (found, error) {
+// read runs the queries at once: on Athena each takes about a second, whatever its size.
+func (s *server) read(ctx context.Context, results, checks, decisions, registrations string) (found, error) {
 	var f found
-	var errs [3]error
+	var errs [4]error
 	var work sync.WaitGroup
 	work.Go(func() { f.results, errs[0] = lake.Read[evaluate.Result](ctx, s.engine, results) })
 	work.Go(func() { f.checks, errs[1] = lake.Read[evaluate.Check](ctx, s.engine, checks) })
 	work.Go(func() { f.decisions, errs[2] = lake.Read[decide.Decision](ctx, s.engine, decisions) })
+	if registrations != "" {
+		work.Go(func() { f.registrations, errs[3] = lake.Read[register.Entry](ctx, s.engine, registrations) })
+	}
 	work.Wait()
+	if unpublished(errs[3]) { // the page says that there is none yet
+		errs[3] = nil
+	}
 	for i, table := range []string{resultTable, checkTable, decisionTable} {
 		if unpublished(errs[i]) {
 			f.missing = append(f.missing, table)
@@ -90,6 +99,12 @@ func (f found) report(e *experiment.Experiment, today time.Time) *Report {
 			r.Decisions = append(r.Decisions, x)
 		}
 	}
+	for _, x := range f.registrations {
+		if x.ExperimentID == e.ID {
+			r.Registrations = append(r.Registrations, x)
+		}
+	}
+	slices.SortStableFunc(r.Registrations, func(a, b register.Entry) int { return strings.Compare(a.AsOf, b.AsOf) })
 	slices.SortFunc(r.Results, func(a, b evaluate.Result) int {
 		return cmp.Or(strings.Compare(a.AsOf, b.AsOf), cmp.Compare(place(e, a.Metric), place(e, b.Metric)), strings.Compare(a.Variant, b.Variant))
 	})

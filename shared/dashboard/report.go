@@ -11,16 +11,18 @@ import (
 	"verdict/shared/decide"
 	"verdict/shared/evaluate"
 	"verdict/shared/experiment"
+	"verdict/shared/register"
 )
 
 // Report is what is known about one experiment, oldest first.
 type Report struct {
-	Experiment *experiment.Experiment
-	Results    []evaluate.Result
-	Checks     []evaluate.Check
-	Decisions  []decide.Decision
-	today      time.Time
-	scale      scale // of the bars that draw its lifts
+	Experiment    *experiment.Experiment
+	Results       []evaluate.Result
+	Checks        []evaluate.Check
+	Decisions     []decide.Decision
+	Registrations []register.Entry // the first is the pre-registration
+	today         time.Time
+	scale         scale // of the bars that draw its lifts
 }
 
 // Path is where the experiment's page stands.

@@ -9,10 +9,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
-	"math"
 	"path"
 	"slices"
-	"strings"
 	"time"
 
 	"verdict/shared/definition"
@@ -51,12 +49,15 @@ type Experiment struct {
 	Traffic      float64   `json:"traffic" yaml:"traffic"`                                     // share of all users the flag rule includes
 	Start        Date      `json:"start" yaml:"start"`                                         // first day, UTC
 	PlannedDays  int       `json:"planned_days" yaml:"planned_days"`                           // the planned end is this many days after Start
+	MaximumDays  int       `json:"maximum_days,omitempty" yaml:"maximum_days"`                 // that planned_days may be raised to; 0: not said
 	MinimumDays  int       `json:"minimum_days" yaml:"minimum_days"`                           // no ship before; a roll back may come any day
 	PlannedUnits int64     `json:"planned_units" yaml:"planned_units"`                         // all arms; tunes the sequential boundary
 	Alpha        float64   `json:"alpha" yaml:"alpha"`                                         // two-sided error rate of the goal metrics together
 	MDE          float64   `json:"minimum_detectable_effect" yaml:"minimum_detectable_effect"` // relative
 	Mode         Mode      `json:"mode" yaml:"mode"`
 	Metrics      []Metric  `json:"metrics" yaml:"metrics"`
+	Segments     []string  `json:"segments,omitempty" yaml:"segments"` // properties of units that the readout may be split by
+	Notes        string    `json:"notes,omitempty" yaml:"notes"`       // for people: what is written while it runs
 }
 
 // Variant is one arm and its intended share of the experiment's traffic.
@@ -84,12 +85,24 @@ func (d *Date) UnmarshalText(text []byte) error {
 // MarshalJSON writes a date; the embedded time would write a moment.
 func (d Date) MarshalJSON() ([]byte, error) { return json.Marshal(d.Format(time.DateOnly)) }
 
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (d *Date) UnmarshalJSON(text []byte) error {
+	var day string
+	if err := json.Unmarshal(text, &day); err != nil {
+		return err
+	}
+	return d.UnmarshalText([]byte(day))
+}
+
 // End is the first moment after the planned days.
 func (e *Experiment) End() time.Time { return e.Start.AddDate(0, 0, e.PlannedDays) }
 
-// Hash identifies the definition: it changes when anything that could change a verdict does.
+// Hash identifies the definition: it changes when anything that could change a verdict does. A split of the
+// readout or a note does not: a decided experiment would else be decided on again.
 func (e *Experiment) Hash() string {
-	b, err := json.Marshal(e)
+	decisive := *e
+	decisive.Segments, decisive.Notes = nil, ""
+	b, err := json.Marshal(decisive)
 	if err != nil {
 		panic("experiment: its definition does not marshal: " + err.Error()) // plain fields only: cannot happen
 	}
@@ -97,118 +110,61 @@ func (e *Experiment) Hash() string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// Load reads every *.yaml under dir, in name order. metrics tells which metrics exist.
-// A broken definition is fault.Invalid with file, line and reason.
+// Load reads every *.yaml under dir, in name order. metrics tells which metrics exist. Broken
+// definitions are fault.Invalid with everything that is wrong with them (definition.Complaints).
 func Load(files fs.FS, dir string, metrics func(name string) bool) ([]*Experiment, error) {
 	names, err := fs.Glob(files, path.Join(dir, "*.yaml"))
 	if err != nil {
 		return nil, fmt.Errorf("list experiments: %w", err)
 	}
-	var out []*Experiment
+	var sources []Source
 	for _, name := range names {
-		source, err := fs.ReadFile(files, name)
+		text, err := fs.ReadFile(files, name)
 		if err != nil {
 			return nil, fmt.Errorf("read experiment: %w", err)
 		}
-		e := new(Experiment)
-		doc, err := definition.Decode(name, source, e)
-		if err != nil {
-			return nil, err
+		sources = append(sources, Source{name, text})
+	}
+	return Read(sources, metrics)
+}
+
+// Source is the text of a file.
+type Source struct {
+	File string
+	Text []byte
+}
+
+// Read is Load of texts.
+func Read(sources []Source, metrics func(name string) bool) ([]*Experiment, error) {
+	var out []*Experiment
+	var wrong []definition.Complaint
+	for _, source := range sources {
+		e, complaints := read(source, metrics)
+		if e != nil && slices.ContainsFunc(out, func(o *Experiment) bool { return e.ID != "" && o.ID == e.ID }) {
+			complaints = append(complaints, definition.Complaint{File: source.File, Line: 1, Column: 1, Text: "experiment " + e.ID + " is defined twice"})
 		}
-		if err := e.check(doc, metrics); err != nil {
-			return nil, err
+		if e != nil {
+			out = append(out, e)
 		}
-		if slices.ContainsFunc(out, func(o *Experiment) bool { return o.ID == e.ID }) {
-			return nil, doc.Errorf("$.id", "experiment %s is defined twice", e.ID)
-		}
-		out = append(out, e)
+		wrong = append(wrong, complaints...)
+	}
+	if err := definition.Refuse(wrong); err != nil {
+		return nil, err
 	}
 	return out, nil
 }
 
-func (e *Experiment) check(doc definition.Document, metrics func(string) bool) error {
-	for field, value := range map[string]string{
-		"id": e.ID, "name": e.Name, "owner": e.Owner, "flag": e.Flag, "control": e.Control, "hypothesis": e.Hypothesis,
-	} {
-		if strings.TrimSpace(value) == "" {
-			return doc.Errorf("$."+field, "%s is missing", field)
-		}
+// read reads one definition; what cannot be read at all is nil.
+func read(source Source, metrics func(string) bool) (*Experiment, []definition.Complaint) {
+	docs, err := definition.Parse(source.File, source.Text)
+	if err != nil {
+		return nil, definition.Complaints(err)
 	}
-	switch {
-	case e.Unit != "user":
-		return doc.Errorf("$.unit", "unit must be user, not %q", e.Unit)
-	case !slices.Contains([]Mode{Observe, Propose, Auto}, e.Mode):
-		return doc.Errorf("$.mode", "mode must be observe, propose or auto, not %q", e.Mode)
-	case e.Start.IsZero():
-		return doc.Errorf("$.start", "start must be a date like 2026-01-05")
-	case !(e.Traffic > 0 && e.Traffic <= 1):
-		return doc.Errorf("$.traffic", "traffic must lie above 0 and not above 1: the share of users that the flag's rule includes")
-	case e.PlannedDays < 1:
-		return doc.Errorf("$.planned_days", "planned_days must be at least 1")
-	case e.MinimumDays < 0 || e.MinimumDays > e.PlannedDays:
-		return doc.Errorf("$.minimum_days", "minimum_days must lie between 0 and planned_days (%d)", e.PlannedDays)
-	case e.PlannedUnits < 2:
-		return doc.Errorf("$.planned_units", "planned_units must be at least 2: it tunes the sequential boundary")
-	case !(e.Alpha > 0 && e.Alpha <= 0.2):
-		return doc.Errorf("$.alpha", "alpha must lie above 0 and not above 0.2, not %g", e.Alpha)
-	case !(e.MDE > 0):
-		return doc.Errorf("$.minimum_detectable_effect", "minimum_detectable_effect must be above 0 (0.05 is 5 %%)")
+	if len(docs) != 1 {
+		return nil, []definition.Complaint{{File: source.File, Line: 1, Column: 1, Text: fmt.Sprintf("want one YAML document, have %d", len(docs))}}
 	}
-	if err := e.checkVariants(doc); err != nil {
-		return err
-	}
-	return e.checkMetrics(doc, metrics)
-}
-
-func (e *Experiment) checkVariants(doc definition.Document) error {
-	var sum float64
-	var keys []string
-	for i, v := range e.Variants {
-		at := fmt.Sprintf("$.variants[%d]", i)
-		if v.Key == "" || slices.Contains(keys, v.Key) {
-			return doc.Errorf(at+".key", "variant %d needs a key of its own", i+1)
-		}
-		if !(v.Share > 0 && v.Share < 1) {
-			return doc.Errorf(at+".share", "share of %s must lie between 0 and 1", v.Key)
-		}
-		keys = append(keys, v.Key)
-		sum += v.Share
-	}
-	switch {
-	case len(e.Variants) < 2:
-		return doc.Errorf("$.variants", "an experiment needs at least two variants")
-	case !slices.Contains(keys, e.Control):
-		return doc.Errorf("$.control", "control %q is none of the variants", e.Control)
-	case math.Abs(sum-1) > 1e-9:
-		return doc.Errorf("$.variants", "the shares add up to %g, not 1", sum)
-	}
-	return nil
-}
-
-func (e *Experiment) checkMetrics(doc definition.Document, metrics func(string) bool) error {
-	var goals int
-	var names []string
-	for i, m := range e.Metrics {
-		at := fmt.Sprintf("$.metrics[%d]", i)
-		switch {
-		case !metrics(m.Name):
-			return doc.Errorf(at+".metric", "there is no metric %q that experiments can use", m.Name)
-		case slices.Contains(names, m.Name):
-			return doc.Errorf(at+".metric", "metric %s stands twice", m.Name)
-		case !slices.Contains([]Role{Goal, Guardrail, Secondary}, m.Role):
-			return doc.Errorf(at+".role", "role must be goal, guardrail or secondary, not %q", m.Role)
-		case m.Role == Guardrail && !(m.Margin > 0 && m.Margin < 1):
-			return doc.Errorf(at+".margin", "guardrail %s needs a margin between 0 and 1: the largest relative worsening to tolerate", m.Name)
-		case m.Role != Guardrail && m.Margin != 0:
-			return doc.Errorf(at+".margin", "only a guardrail has a margin")
-		}
-		if m.Role == Goal {
-			goals++
-		}
-		names = append(names, m.Name)
-	}
-	if goals == 0 {
-		return doc.Errorf("$.metrics", "an experiment needs a goal metric")
-	}
-	return nil
+	c := checker{doc: docs[0], Experiment: new(Experiment)}
+	c.wrong = c.doc.DecodeAll(c.Experiment)
+	c.check(metrics)
+	return c.Experiment, c.wrong
 }

@@ -3,7 +3,11 @@
 // metric of one unit is computed from that unit's events.
 package metric
 
-import "verdict/shared/fault"
+import (
+	"slices"
+
+	"verdict/shared/fault"
+)
 
 // Kind says how a unit's events become its value.
 type Kind string
@@ -137,4 +141,11 @@ func Find(metrics []Metric, name string) (Metric, error) {
 		}
 	}
 	return Metric{}, fault.New(fault.NotFound, "there is no metric %s", name)
+}
+
+// Known tells whether there is a metric of a name.
+func Known(metrics []Metric) func(name string) bool {
+	return func(name string) bool {
+		return slices.ContainsFunc(metrics, func(m Metric) bool { return m.Name == name })
+	}
 }

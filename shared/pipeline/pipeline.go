@@ -22,6 +22,7 @@ import (
 	"verdict/shared/privacy"
 	"verdict/shared/project"
 	"verdict/shared/redact"
+	"verdict/shared/register"
 )
 
 // Pipeline is what the steps work on. A step uses what it needs and leaves the rest alone.
@@ -162,8 +163,12 @@ func (p *Pipeline) Measure(ctx context.Context, asOf time.Time) error {
 	return p.Audit.Run(ctx, p.Project.Experiments, asOf)
 }
 
-// Evaluate turns statistics into results and validity checks.
+// Evaluate turns statistics into results and validity checks. What is evaluated is registered before its numbers are.
 func (p *Pipeline) Evaluate(ctx context.Context, asOf time.Time) error {
+	registrar := &register.Registrar{Objects: p.Objects, Catalog: p.Catalog, NewRun: p.NewRun}
+	if err := registrar.Run(ctx, p.Project.Experiments, p.Project.Metrics, asOf); err != nil {
+		return err
+	}
 	if p.evaluator == nil {
 		p.evaluator = &evaluate.Evaluator{Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun}
 	}

@@ -25,6 +25,7 @@ import (
 	"verdict/shared/notify"
 	"verdict/shared/pipeline"
 	"verdict/shared/project"
+	"verdict/shared/register"
 )
 
 // start is the first day of the built-in experiments.
@@ -131,6 +132,10 @@ func TestEventsBecomeAResult(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+	registered, err := register.History(t.Context(), store, "one_page_checkout")
+	if err != nil || len(registered) != 1 || registered[0].Definition != p.Project.Experiments[3].Hash() || len(registered[0].Metrics) != 4 {
+		t.Errorf("registered %+v, %v", registered, err)
 	}
 	history, err := decide.History(t.Context(), store, "one_page_checkout")
 	if err != nil || len(history) != 1 || history[0].Verdict != decide.Running {

@@ -8,6 +8,7 @@ import (
 
 	athenasql "verdict/athena-sql"
 	"verdict/events"
+	"verdict/shared/definition"
 	"verdict/shared/experiment"
 	"verdict/shared/metric"
 	"verdict/shared/model"
@@ -33,13 +34,37 @@ func BuiltIn() (*Project, error) {
 // experiments, the models with their sources, and the metrics. A broken part is fault.Invalid with
 // file, line and reason.
 func Load(folder fs.FS) (*Project, error) {
+	f, err := filesOf(folder)
+	if err != nil {
+		return nil, err
+	}
+	return load(f.plan, f.experiments, f.models, f.metrics)
+}
+
+// Metrics reads the metrics alone of such a folder.
+func Metrics(folder fs.FS) ([]metric.Metric, error) {
+	f, err := filesOf(folder)
+	if err != nil {
+		return nil, err
+	}
+	models, err := model.Load(f.models)
+	if err != nil {
+		return nil, definition.Under("athena-sql", err)
+	}
+	return loadMetrics(f.metrics, models)
+}
+
+// files are where each part stands.
+type files struct{ plan, experiments, models, metrics fs.FS }
+
+func filesOf(folder fs.FS) (files, error) {
 	eventFiles, err := fs.Sub(folder, "events")
 	if err != nil {
-		return nil, fmt.Errorf("read project: %w", err)
+		return files{}, fmt.Errorf("read project: %w", err)
 	}
 	sqlFiles, err := fs.Sub(folder, "athena-sql")
 	if err != nil {
-		return nil, fmt.Errorf("read project: %w", err)
+		return files{}, fmt.Errorf("read project: %w", err)
 	}
 	own := func(files fs.FS, part string, builtIn fs.FS) fs.FS {
 		if _, err := fs.Stat(files, part); err != nil {
@@ -47,10 +72,18 @@ func Load(folder fs.FS) (*Project, error) {
 		}
 		return files
 	}
-	return load(
+	return files{
 		own(eventFiles, "plan.yaml", events.Files), own(eventFiles, "experiments", events.Files),
 		own(sqlFiles, "models", athenasql.Files), own(sqlFiles, "metrics", athenasql.Files),
-	)
+	}, nil
+}
+
+func loadMetrics(files fs.FS, models *model.Project) ([]metric.Metric, error) {
+	metrics, err := metric.Load(files, "metrics", columnsOf(models))
+	if err != nil {
+		return nil, definition.Under("athena-sql", err)
+	}
+	return metrics, nil
 }
 
 func load(planFiles, experimentFiles, modelFiles, metricFiles fs.FS) (*Project, error) {
@@ -62,18 +95,14 @@ func load(planFiles, experimentFiles, modelFiles, metricFiles fs.FS) (*Project, 
 	if p.Models, err = model.Load(modelFiles); err != nil {
 		return nil, fmt.Errorf("athena-sql/%w", err)
 	}
-	if p.Metrics, err = metric.Load(metricFiles, "metrics", p.columns); err != nil {
-		return nil, fmt.Errorf("athena-sql/%w", err)
+	if p.Metrics, err = loadMetrics(metricFiles, p.Models); err != nil {
+		return nil, err
 	}
-	if p.Layer, err = metric.LoadLayer(metricFiles, "metrics", p.columns); err != nil {
-		return nil, fmt.Errorf("athena-sql/%w", err)
+	if p.Layer, err = metric.LoadLayer(metricFiles, "metrics", columnsOf(p.Models)); err != nil {
+		return nil, definition.Under("athena-sql", err)
 	}
-	known := func(name string) bool {
-		_, err := metric.Find(p.Metrics, name)
-		return err == nil
-	}
-	if p.Experiments, err = experiment.Load(experimentFiles, "experiments", known); err != nil {
-		return nil, fmt.Errorf("events/%w", err)
+	if p.Experiments, err = experiment.Load(experimentFiles, "experiments", metric.Known(p.Metrics)); err != nil {
+		return nil, definition.Under("events", err)
 	}
 	if err := p.govern(experimentFiles); err != nil {
 		return nil, fmt.Errorf("events/%w", err)
@@ -81,11 +110,13 @@ func load(planFiles, experimentFiles, modelFiles, metricFiles fs.FS) (*Project, 
 	return p, nil
 }
 
-// columns lists the columns of a table that metrics can be over.
-func (p *Project) columns(table string) []string {
-	var out []string
-	for _, c := range p.Models.ColumnsOf(table) {
-		out = append(out, c.Name)
+// columnsOf lists the columns of a table that metrics can be over.
+func columnsOf(models *model.Project) func(table string) []string {
+	return func(table string) []string {
+		var out []string
+		for _, c := range models.ColumnsOf(table) {
+			out = append(out, c.Name)
+		}
+		return out
 	}
-	return out
 }
