@@ -66,18 +66,28 @@ func Rule(e *experiment.Experiment) stats.Hybrid {
 	return stats.NewHybrid(alpha, alpha*sequentialShare, e.PlannedUnits)
 }
 
-// Evaluate computes the results and checks of one experiment at one moment. At and after the
-// planned end it looks once, at what is known of the units that came in before.
+// Evaluate computes the results and checks of one experiment at one moment. The planned end is one
+// look, whenever it is taken: at what was known then of the units that came in before.
 func Evaluate(in Input) ([]Result, []Check) {
-	var out []Result
+	day := in.AsOf.Format(time.DateOnly)
+	if in.AsOf.After(in.Experiment.End()) {
+		in.AsOf = in.Experiment.End()
+	}
+	var results []Result
 	for i, used := range in.Experiment.Metrics {
 		for _, v := range in.Experiment.Variants {
 			if v.Key != in.Experiment.Control {
-				out = append(out, in.result(used, in.Metrics[i], v.Key))
+				r := in.result(used, in.Metrics[i], v.Key)
+				r.AsOf = day
+				results = append(results, r)
 			}
 		}
 	}
-	return out, in.checks()
+	checks := in.checks()
+	for i := range checks {
+		checks[i].ExperimentID, checks[i].AsOf = in.Experiment.ID, day
+	}
+	return results, checks
 }
 
 // matured merges the cells of one variant whose units have all lived through the metric's window:
@@ -121,7 +131,7 @@ func (in Input) result(used experiment.Metric, m metric.Metric, variant string) 
 		Direction: "decrease", Format: m.Format, Variant: variant, Control: e.Control, Margin: used.Margin,
 		UnitsControl: control.N, UnitsTreatment: treatment.N,
 		MeanControl: known(control.Mean), MeanTreatment: known(treatment.Mean), Effect: known(c.Effect()), Lift: known(c.Lift()),
-		Status: c.Status.String(), Reason: c.Reason, EvaluatedAt: in.AsOf, AsOf: in.AsOf.Format(time.DateOnly),
+		Status: c.Status.String(), Reason: c.Reason, EvaluatedAt: in.AsOf,
 	}
 	if m.Increase {
 		r.Direction = "increase"
