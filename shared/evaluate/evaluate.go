@@ -13,6 +13,10 @@ import (
 	"verdict/shared/stats"
 )
 
+// Version names the engine. It rises with every change by which the same statistics give other figures: bundles
+// (shared/bundle) say by which version they were made.
+const Version = "1"
+
 const (
 	// sequentialShare is the part of alpha that the running rule may spend; the rest is kept for
 	// the planned end. A fifth keeps 97 % of the power of one single look (stats.Hybrid).
@@ -91,9 +95,8 @@ func Evaluate(in Input) ([]Result, []Check) {
 }
 
 // matured merges the cells of one variant whose units have all lived through the metric's window:
-// a unit still in its window would count as less than it will be.
-func (in Input) matured(m metric.Metric, variant string) stats.Gram {
-	var sum stats.Gram
+// a unit still in its window would count as less than it will be. days counts the cells.
+func (in Input) matured(m metric.Metric, variant string) (sum stats.Gram, days int64) {
 	for _, s := range in.Statistics {
 		if s.Metric != m.Name || s.Variant != variant {
 			continue
@@ -103,8 +106,9 @@ func (in Input) matured(m metric.Metric, variant string) stats.Gram {
 			continue
 		}
 		sum = sum.Merge(s.Gram())
+		days++
 	}
-	return sum
+	return sum, days
 }
 
 func family(k metric.Kind) stats.Family {
@@ -121,7 +125,9 @@ func family(k metric.Kind) stats.Family {
 
 func (in Input) result(used experiment.Metric, m metric.Metric, variant string) Result {
 	e := in.Experiment
-	control, treatment := in.matured(m, e.Control).Arm(family(m.Kind)), in.matured(m, variant).Arm(family(m.Kind))
+	controls, controlDays := in.matured(m, e.Control)
+	treated, treatedDays := in.matured(m, variant)
+	control, treatment := controls.Arm(family(m.Kind)), treated.Arm(family(m.Kind))
 	c := stats.Compare(control, treatment)
 	if c.Status == stats.OK && min(control.N, treatment.N) < burnIn {
 		c.Status, c.Reason = stats.Insufficient, "fewer than 100 units with a complete window in an arm"
@@ -129,7 +135,7 @@ func (in Input) result(used experiment.Metric, m metric.Metric, variant string) 
 	r := Result{
 		ExperimentID: e.ID, Definition: e.Hash(), Metric: m.Name, Label: m.Label, Role: string(used.Role), Kind: string(m.Kind),
 		Direction: "decrease", Format: m.Format, Variant: variant, Control: e.Control, Margin: used.Margin,
-		UnitsControl: control.N, UnitsTreatment: treatment.N,
+		UnitsControl: control.N, UnitsTreatment: treatment.N, Days: min(controlDays, treatedDays),
 		MeanControl: known(control.Mean), MeanTreatment: known(treatment.Mean), Effect: known(c.Effect()), Lift: known(c.Lift()),
 		Status: c.Status.String(), Reason: c.Reason, EvaluatedAt: in.AsOf,
 	}

@@ -48,7 +48,8 @@ type Experiment struct {
 	Unit         string    `json:"unit" yaml:"unit"`
 	Control      string    `json:"control" yaml:"control"`
 	Variants     []Variant `json:"variants" yaml:"variants"`
-	Traffic      float64   `json:"traffic" yaml:"traffic"`                                     // share of all users the flag rule includes
+	Traffic      float64   `json:"traffic" yaml:"traffic"`                                     // share of all users the flag rule includes, after the ramp
+	Ramp         []Step    `json:"ramp,omitempty" yaml:"ramp"`                                 // how traffic grows up to Traffic; none: it starts there
 	Start        Date      `json:"start" yaml:"start"`                                         // first day, UTC
 	PlannedDays  int       `json:"planned_days" yaml:"planned_days"`                           // the planned end is this many days after Start
 	MinimumDays  int       `json:"minimum_days" yaml:"minimum_days"`                           // no ship before; a roll back may come any day
@@ -63,6 +64,12 @@ type Experiment struct {
 type Variant struct {
 	Key   string  `json:"key" yaml:"key"`
 	Share float64 `json:"share" yaml:"share"`
+}
+
+// Step is one step of a ramp: a share of all users, and the fewest days to stay there.
+type Step struct {
+	Traffic float64 `json:"traffic" yaml:"traffic"`
+	Days    int     `json:"days" yaml:"days"`
 }
 
 // Metric names a metric, its role and, for a guardrail, the largest relative worsening tolerated.
@@ -84,10 +91,39 @@ func (d *Date) UnmarshalText(text []byte) error {
 // MarshalJSON writes a date; the embedded time would write a moment.
 func (d Date) MarshalJSON() ([]byte, error) { return json.Marshal(d.Format(time.DateOnly)) }
 
+// UnmarshalJSON reads a date that MarshalJSON wrote.
+func (d *Date) UnmarshalJSON(text []byte) error {
+	var err error
+	d.Time, err = time.Parse(`"`+time.DateOnly+`"`, string(text))
+	return err
+}
+
 // End is the first moment after the planned days.
 func (e *Experiment) End() time.Time { return e.Start.AddDate(0, 0, e.PlannedDays) }
 
-// Hash identifies the definition: it changes when anything that could change a verdict does.
+// FirstTraffic is the share of users with which the experiment starts.
+func (e *Experiment) FirstTraffic() float64 {
+	if len(e.Ramp) > 0 {
+		return e.Ramp[0].Traffic
+	}
+	return e.Traffic
+}
+
+// After gives the step of the ramp that an included share of users stands on, and the share that comes next; more is
+// false when the ramp is through.
+func (e *Experiment) After(included float64) (at Step, next float64, more bool) {
+	const rounding = 1e-9 // of a share that went through a platform
+	for _, s := range append(slices.Clone(e.Ramp), Step{Traffic: e.Traffic}) {
+		if s.Traffic > included+rounding {
+			return at, s.Traffic, true
+		}
+		at = s
+	}
+	return at, 0, false
+}
+
+// Hash identifies the definition: it changes when anything that could change a verdict does. A field that is new in
+// a version of Verdict is left out when it is empty, or every running experiment would start anew with the version.
 func (e *Experiment) Hash() string {
 	b, err := json.Marshal(e)
 	if err != nil {
@@ -154,10 +190,31 @@ func (e *Experiment) check(doc definition.Document, metrics func(string) bool) e
 	case !(e.MDE > 0):
 		return doc.Errorf("$.minimum_detectable_effect", "minimum_detectable_effect must be above 0 (0.05 is 5 %%)")
 	}
+	if err := e.checkRamp(doc); err != nil {
+		return err
+	}
 	if err := e.checkVariants(doc); err != nil {
 		return err
 	}
 	return e.checkMetrics(doc, metrics)
+}
+
+func (e *Experiment) checkRamp(doc definition.Document) error {
+	below, days := 0.0, 0
+	for i, s := range e.Ramp {
+		at := fmt.Sprintf("$.ramp[%d]", i)
+		switch {
+		case !(s.Traffic > below && s.Traffic < e.Traffic):
+			return doc.Errorf(at+".traffic", "the steps of a ramp must rise, from above 0 to below traffic (%g): less traffic would take variants from users", e.Traffic)
+		case s.Days < 1:
+			return doc.Errorf(at+".days", "a step of a ramp lasts at least 1 day")
+		}
+		below, days = s.Traffic, days+s.Days
+	}
+	if days >= e.PlannedDays && days > 0 {
+		return doc.Errorf("$.ramp", "the ramp takes %d days or more, and the experiment is planned for %d", days, e.PlannedDays)
+	}
+	return nil
 }
 
 func (e *Experiment) checkVariants(doc definition.Document) error {
