@@ -42,6 +42,7 @@ func commands() []command {
 		{"cost", "[--events-per-day N] [--experiments M] [--container] [--json]", "price a deployment on AWS, service by service, and name the quotas that bind (docs/cost.md)", program.cost},
 		{"experiment", "check|list|show|plan", "check experiments, list and show them, plan one: power, run time, cost, what a change would do (docs/experiments.md)", program.experiment},
 		{"check", "[--project DIR]", "check tracking plan, models, metrics and experiments", program.check},
+		{"verify", "[--lake DIR] [--json] BUNDLE…", "recompute what an evaluation found and decided from its bundle, a file, hash or experiment; exits 1 if it differs, 2 if it cannot be read (docs/bundle.md)", program.verify},
 		{"flag", "[--rebucket] show|on|off FLAG, ramp FLAG RULE SHARE, conclude|rollback FLAG RULE VARIANT", "read or move a flag on the platform that FLAG_PLATFORM, FLAG_PROJECT, FLAG_ENVIRONMENT and FLAG_TOKEN name (docs/flags.md)", program.moveFlag},
 		{"plan", "check|types|page|diff REVISION [--project DIR]", "check the tracking plan, write its types or its page, compare it with a git revision", program.plan},
 		{"analyze", "< CASES.json", "push statistics of your own through the engine: JSON in, JSON out (docs/analyze.md)", program.analyze},
@@ -49,6 +50,14 @@ func commands() []command {
 		{"replay-statistics", "[--daily] [--control ARM] [--json] FILE.csv", "when would each method have stopped finished experiments, and did their end agree?", program.replayStatistics},
 	}
 }
+
+// exit is an error with an exit code of its own.
+type exit struct {
+	code int
+	error
+}
+
+func (e exit) Unwrap() error { return e.error }
 
 // run executes one command line.
 func (p program) run(ctx context.Context, args []string) error {

@@ -176,11 +176,11 @@ func (h *home) openFlags(ctx context.Context) error {
 }
 
 // flagsOf is how the experiments would be set up on the platform: each as the one rule of its flag,
-// for as much of the traffic as its plan needs.
+// for as much of the traffic as its plan begins with.
 func flagsOf(experiments []*experiment.Experiment) []feature.Flag {
 	var out []feature.Flag
 	for _, e := range experiments {
-		rule := feature.Rule{Key: e.ID, Kind: feature.Experiment, Included: e.Traffic}
+		rule := feature.Rule{Key: e.ID, Kind: feature.Experiment, Included: e.FirstTraffic()}
 		for _, v := range e.Variants {
 			rule.Variants = append(rule.Variants, feature.Variant{Key: v.Key, Share: v.Share})
 		}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -19,7 +20,11 @@ func main() {
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "verdict: "+err.Error())
-		os.Exit(1)
+		code := 1
+		if e, ok := errors.AsType[exit](err); ok {
+			code = e.code
+		}
+		os.Exit(code)
 	}
 }
 

@@ -1,6 +1,7 @@
 package decide
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -18,14 +19,36 @@ type Evidence struct {
 	Experiment *experiment.Experiment
 	Results    []evaluate.Result // of this experiment, as of one moment
 	Checks     []evaluate.Check
-	AsOf       time.Time // start of a day, UTC
+	AsOf       time.Time       // start of a day, UTC
+	Rollout    *Rollout        // nil: not known, or none runs
+	Input      *evaluate.Input // what the results were computed from, where it is not what stands in the lake; decides nothing
+}
+
+// Gather picks an experiment's evidence, in one order, out of that of many.
+func Gather(e *experiment.Experiment, results []evaluate.Result, checks []evaluate.Check, asOf time.Time) Evidence {
+	in := Evidence{Experiment: e, AsOf: asOf.UTC()}
+	for _, r := range results {
+		if r.ExperimentID == e.ID && r.Definition == e.Hash() {
+			in.Results = append(in.Results, r)
+		}
+	}
+	for _, c := range checks {
+		if c.ExperimentID == e.ID {
+			in.Checks = append(in.Checks, c)
+		}
+	}
+	slices.SortFunc(in.Results, func(a, b evaluate.Result) int {
+		return cmp.Or(strings.Compare(a.Metric, b.Metric), strings.Compare(a.Variant, b.Variant))
+	})
+	slices.SortFunc(in.Checks, func(a, b evaluate.Check) int { return strings.Compare(a.Name, b.Name) })
+	return in
 }
 
 // Decide concludes from the evidence at one moment. It is a pure function: no clock, no history.
 //
 // In this order: an experiment whose validity is in doubt is blocked, whatever its effects. A
-// variant ships after the minimum run when a goal is better, none is worse, every guardrail is
-// shown not to be worse by its margin, and every check has passed. The experiment is rolled back,
+// variant ships after the minimum run, a week's cycle and the ramp when a goal is better, none is worse, every
+// guardrail is shown not to be worse by its margin, and every check has passed. The experiment is rolled back,
 // any day, when a variant violates a guardrail (of several variants none can be taken out without
 // moving the users of the others) or when each variant makes a goal worse. At the planned end what
 // is left is stopped when an effect as large as the experiment looks for is ruled out, and extended
@@ -42,7 +65,11 @@ func Decide(in Evidence) Decision {
 
 // identify derives the id from what was decided on what, so that deciding again gives the same id.
 func identify(d Decision) string {
-	sum := sha256.Sum256([]byte(strings.Join([]string{d.ExperimentID, d.Definition, d.AsOf, string(d.Verdict), d.Variant}, "\x00")))
+	parts := []string{d.ExperimentID, d.Definition, d.AsOf, string(d.Verdict), d.Variant}
+	if d.Action == Ramp {
+		parts = append(parts, share(d.Included))
+	}
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return hex.EncodeToString(sum[:8])
 }
 
@@ -63,20 +90,25 @@ func (in Evidence) conclude(d *Decision) {
 	violated := slices.ContainsFunc(harm, func(r Reason) bool { return r.Code == guardrailViolated })
 	day := int(in.AsOf.Sub(e.Start.Time).Hours() / 24)
 	winner, why := in.winner(harmed)
-	unchecked := in.unchecked()
+	tooEarly, unchecked := in.tooEarly(winner, day), in.unchecked()
 	switch {
-	case winner != "" && day >= e.MinimumDays && unchecked == nil:
+	case winner != "" && tooEarly == nil && unchecked == nil:
 		d.Verdict, d.Variant, d.Action, d.Reasons = Ship, winner, Conclude, why
 		d.Headline = fmt.Sprintf("Ship %s of %s", winner, e.Name)
 	case violated || len(harmed) == len(in.treatments()):
 		d.Verdict, d.Variant, d.Action, d.Reasons = RollBack, e.Control, Rollback, harm
 		d.Headline = "Roll back " + e.Name
 	case in.AsOf.Before(e.End()):
-		d.Verdict, d.Reasons = Running, slices.Concat(in.waiting(winner, day), harm, unchecked)
+		waiting := tooEarly
+		if waiting == nil {
+			waiting = in.undecided()
+		}
+		d.Verdict, d.Reasons = Running, slices.Concat(waiting, harm, unchecked)
 		d.Headline = fmt.Sprintf("%s is running: day %d of %d", e.Name, day, e.PlannedDays)
+		in.ramp(d, harm, unchecked)
 	default:
 		in.end(d)
-		d.Reasons = append(d.Reasons, unchecked...)
+		d.Reasons = slices.Concat(d.Reasons, tooEarly, unchecked)
 	}
 }
 
@@ -184,7 +216,7 @@ func (in Evidence) winner(harmed []string) (winner string, why []Reason) {
 				continue
 			}
 			switch {
-			case r.Role == string(experiment.Goal) && r.Significance == "better":
+			case goalIsBetter(r):
 				better = max(better, improvement(r))
 				reasons = append(reasons, goalBetter(r))
 			case r.Guardrail == "non_inferior":
@@ -200,19 +232,40 @@ func (in Evidence) winner(harmed []string) (winner string, why []Reason) {
 	return winner, why
 }
 
-// waiting says what a running experiment is waiting for.
-func (in Evidence) waiting(winner string, day int) []Reason {
-	if winner != "" && day < in.Experiment.MinimumDays {
-		return []Reason{{"minimum_run", fmt.Sprintf(
-			"%s could ship, but day %d comes before the minimum run of %d days.", winner, day, in.Experiment.MinimumDays)}}
+// cycle is how many days of cohorts a shipped goal needs to have seen: people behave otherwise on other weekdays.
+const cycle = 7
+
+// tooEarly says why a winner may not ship yet. A plan that ends within its first week is its owner's decision.
+func (in Evidence) tooEarly(winner string, day int) []Reason {
+	e := in.Experiment
+	if winner == "" {
+		return nil
 	}
-	out := []Reason{{"undecided", "No goal metric is significantly better yet."}}
+	var out []Reason
+	if day < e.MinimumDays {
+		out = append(out, Reason{"minimum_run", fmt.Sprintf(
+			"%s could ship, but day %d comes before the minimum run of %d days.", winner, day, e.MinimumDays)})
+	}
 	for _, r := range in.Results {
-		if r.Role == string(experiment.Goal) && r.Significance == "better" {
-			out = nil
+		if in.AsOf.Before(e.End()) && r.Variant == winner && goalIsBetter(r) && r.Days < cycle {
+			out = append(out, Reason{"weekly_cycle", fmt.Sprintf(
+				"%s of %s rests on %d days of new users: it takes the %d of a week.", r.Label, winner, r.Days, cycle)})
 		}
 	}
+	return append(out, in.rampUnfinished()...)
+}
+
+// undecided says what evidence a running experiment is waiting for.
+func (in Evidence) undecided() []Reason {
+	out := []Reason{{"undecided", "No goal metric is significantly better yet."}}
+	if slices.ContainsFunc(in.Results, goalIsBetter) {
+		out = nil
+	}
 	return append(out, in.openGuardrails()...)
+}
+
+func goalIsBetter(r evaluate.Result) bool {
+	return r.Role == string(experiment.Goal) && r.Significance == "better"
 }
 
 func (in Evidence) openGuardrails() []Reason {

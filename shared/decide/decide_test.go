@@ -43,7 +43,7 @@ func defined(treatments ...string) *experiment.Experiment {
 func goal(variant, significance string, low, high float64) evaluate.Result {
 	return evaluate.Result{
 		Metric: "purchase", Label: "Purchases", Role: "goal", Direction: "increase", Variant: variant, Control: "control",
-		UnitsControl: 5000, UnitsTreatment: 5000, MeanControl: 0.1, MeanTreatment: 0.1 * (1 + (low+high)/2),
+		UnitsControl: 5000, UnitsTreatment: 5000, Days: 7, MeanControl: 0.1, MeanTreatment: 0.1 * (1 + (low+high)/2),
 		Lift: (low + high) / 2, LiftLow: low, LiftHigh: high, Significance: significance, Status: "ok",
 	}
 }

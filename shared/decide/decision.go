@@ -22,8 +22,8 @@ type Reason struct {
 }
 
 // Decision is one row of fact_decision: what was concluded at one moment, and what came of it.
-// There is one row per change of verdict; a repeated run finds it and adds nothing. Only while the
-// verdict is running do the headline and the reasons follow what is known.
+// There is one row per change of verdict and per step of a ramp; a repeated run finds it and adds nothing. Only while
+// the verdict is running do the headline, the reasons and the bundle follow what is known.
 type Decision struct {
 	ID           string    `lake:"decision_id" json:"decision_id"`
 	ExperimentID string    `lake:"experiment_id" json:"experiment_id"`
@@ -33,11 +33,13 @@ type Decision struct {
 	Variant      string    `lake:"variant" json:"variant"` // shipped, or the control rolled back to; else empty
 	Headline     string    `lake:"headline" json:"headline"`
 	Reasons      []Reason  `lake:"reasons,json" json:"reasons"`
-	Action       Action    `lake:"action" json:"action"` // empty when nothing is to change
+	Action       Action    `lake:"action" json:"action"`               // empty when nothing is to change
+	Included     float64   `lake:"included" json:"included,omitempty"` // to ramp: the share of users
 	Flag         string    `lake:"flag" json:"flag"`
 	Mode         string    `lake:"mode" json:"mode"`
 	DecidedAt    time.Time `lake:"decided_at" json:"decided_at"`
 	AppliedAt    time.Time `lake:"applied_at" json:"applied_at,omitzero"` // zero: not applied
 	Revision     string    `lake:"revision" json:"revision"`              // of the flag platform afterwards
 	Change       string    `lake:"change_detail" json:"change_detail"`    // what was sent to the platform
+	Bundle       string    `lake:"bundle" json:"bundle,omitempty"`        // key of the object that holds all that was decided on
 }

@@ -18,12 +18,12 @@ const (
 	Conclude Action = "conclude"
 	// Rollback gives everybody the control variant.
 	Rollback Action = "rollback"
+	// Ramp changes the share of users that the experiment includes. Decisions only raise it.
+	Ramp Action = "ramp"
 )
 
 // The actions that people ask for; no decision does.
 const (
-	// Ramp changes the share of users that the experiment includes.
-	Ramp Action = "ramp"
 	// Enable and Disable switch a whole flag: while it is off, no rule of it serves anybody.
 	Enable  Action = "enable"
 	Disable Action = "disable"
@@ -58,4 +58,11 @@ type Applied struct {
 type Flags interface {
 	Flag(ctx context.Context, key string) (feature.Flag, error)
 	Apply(ctx context.Context, change Change) (Applied, error)
+}
+
+// Archive keeps what decisions were taken on. Keep stores the evidence with what was concluded from it, and returns
+// the key of the object; the same again is the same object. Evidence that does not follow from the statistics that
+// stand in the lake is fault.Conflict.
+type Archive interface {
+	Keep(ctx context.Context, in Evidence, concluded Decision) (key string, err error)
 }

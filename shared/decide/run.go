@@ -12,6 +12,7 @@ import (
 	"verdict/shared/evaluate"
 	"verdict/shared/experiment"
 	"verdict/shared/fault"
+	"verdict/shared/feature"
 	"verdict/shared/lake"
 	"verdict/shared/table"
 )
@@ -24,6 +25,7 @@ type Decider struct {
 	Engine  lake.Engine
 	Catalog lake.Catalog
 	Flags   Flags
+	Archive Archive // may be nil: nothing is kept
 	NewRun  func() string
 	Now     func() time.Time
 }
@@ -40,21 +42,15 @@ func (d *Decider) Run(ctx context.Context, experiments []*experiment.Experiment,
 	if err != nil {
 		return nil, fmt.Errorf("read checks: %w", err)
 	}
+	recorded, err := d.rollouts(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var fresh []Decision
 	var problems []error
 	for _, e := range experiments {
-		in := Evidence{Experiment: e, AsOf: asOf.UTC()}
-		for _, r := range results {
-			if r.ExperimentID == e.ID && r.Definition == e.Hash() {
-				in.Results = append(in.Results, r)
-			}
-		}
-		for _, c := range checks {
-			if c.ExperimentID == e.ID {
-				in.Checks = append(in.Checks, c)
-			}
-		}
-		decision, err := d.one(ctx, in)
+		in := Gather(e, results, checks, asOf)
+		decision, err := d.one(ctx, in, recorded)
 		if err != nil {
 			problems = append(problems, fmt.Errorf("decide %s: %w", e.ID, err))
 		}
@@ -69,18 +65,24 @@ func (d *Decider) Run(ctx context.Context, experiments []*experiment.Experiment,
 }
 
 // one decides on one experiment and completes what earlier decisions left undone.
-func (d *Decider) one(ctx context.Context, in Evidence) (fresh *Decision, err error) {
+func (d *Decider) one(ctx context.Context, in Evidence, recorded []feature.Row) (fresh *Decision, err error) {
 	history, err := History(ctx, d.Objects, in.Experiment.ID)
 	if err != nil {
 		return nil, err
 	}
-	if len(in.Results) > 0 && open(history, in) {
-		decision := Decide(in)
-		if !changes(history, decision) {
+	if len(in.Results) > 0 {
+		in.Rollout = in.rollout(recorded, history)
+		decision, err := d.conclude(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case !open(history, in):
+		case !changes(history, decision):
 			if err := d.refresh(ctx, history, decision); err != nil {
 				return nil, err
 			}
-		} else {
+		default:
 			err := d.write(ctx, len(history), decision, lake.Create)
 			if fault.Is(err, fault.Conflict) {
 				return nil, nil // another run was first: it acts, and the next run completes what it leaves undone
@@ -93,8 +95,7 @@ func (d *Decider) one(ctx context.Context, in Evidence) (fresh *Decision, err er
 		}
 	}
 	for i, decision := range history {
-		// A decision on a definition that people have replaced since is theirs to withdraw.
-		if decision.Definition != in.Experiment.Hash() || decision.Action == "" || decision.Mode != string(experiment.Auto) || !decision.AppliedAt.IsZero() {
+		if !due(history, i, in.Experiment) {
 			continue
 		}
 		applied, err := d.act(ctx, decision)
@@ -108,11 +109,33 @@ func (d *Decider) one(ctx context.Context, in Evidence) (fresh *Decision, err er
 	return fresh, nil
 }
 
+// conclude decides, and keeps what on.
+func (d *Decider) conclude(ctx context.Context, in Evidence) (Decision, error) {
+	decision := Decide(in)
+	if d.Archive == nil {
+		return decision, nil
+	}
+	key, err := d.Archive.Keep(ctx, in, decision)
+	if err != nil {
+		return decision, fmt.Errorf("keep evidence: %w", err)
+	}
+	decision.Bundle = key
+	return decision, nil
+}
+
+// due tells whether a decision asks for something that has not been done. One on a definition that people have
+// replaced since is theirs to withdraw, and a step of a ramp is not made up for once another decision stands.
+func due(history []Decision, i int, e *experiment.Experiment) bool {
+	h := history[i]
+	overtaken := h.Action == Ramp && i < len(history)-1
+	return h.Definition == e.Hash() && h.Action != "" && h.Mode == string(experiment.Auto) && h.AppliedAt.IsZero() && !overtaken
+}
+
 // refresh lets the word on a running experiment say what is known today: how far it is and what it
 // waits for. Since when it runs, and by which id, stays. Every other decision stands as it was taken.
 func (d *Decider) refresh(ctx context.Context, history []Decision, now Decision) error {
 	last := len(history) - 1
-	if now.Verdict != Running {
+	if now.Verdict != Running || now.Action != "" {
 		return nil
 	}
 	now.ID, now.AsOf, now.DecidedAt = history[last].ID, history[last].AsOf, history[last].DecidedAt
@@ -126,7 +149,7 @@ func (d *Decider) refresh(ctx context.Context, history []Decision, now Decision)
 // act moves the rollout as a decision asks, and notes what came of it.
 func (d *Decider) act(ctx context.Context, decision Decision) (Decision, error) {
 	applied, err := d.Flags.Apply(ctx, Change{
-		DecisionID: decision.ID, Flag: decision.Flag, Rule: decision.ExperimentID, Action: decision.Action, Variant: decision.Variant,
+		DecisionID: decision.ID, Flag: decision.Flag, Rule: decision.ExperimentID, Action: decision.Action, Variant: decision.Variant, Included: decision.Included,
 	})
 	if err != nil {
 		decision.Change = "not applied yet: " + err.Error()
@@ -158,7 +181,8 @@ func changes(history []Decision, now Decision) bool {
 		return true
 	}
 	last := history[len(history)-1]
-	return last.Definition != now.Definition || last.Verdict != now.Verdict || last.Variant != now.Variant
+	return last.Definition != now.Definition || last.Verdict != now.Verdict || last.Variant != now.Variant ||
+		last.Action != now.Action || last.Included != now.Included
 }
 
 func key(experimentID string, position int) string {

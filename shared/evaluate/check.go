@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"strings"
-	"time"
 
 	"verdict/shared/stats"
 )
@@ -32,11 +31,7 @@ func (in Input) checks() []Check {
 		units += n
 		counts, weights = append(counts, n), append(weights, v.Share)
 	}
-	out := []Check{in.sampleRatio(counts, weights), multipleExposure(units, crossed), in.eventLoss(), in.bucketing()}
-	for i := range out {
-		out[i].ExperimentID, out[i].AsOf = in.Experiment.ID, in.AsOf.Format(time.DateOnly)
-	}
-	return out
+	return []Check{in.sampleRatio(counts, weights), multipleExposure(units, crossed), in.eventLoss(), in.bucketing()}
 }
 
 // sampleRatio looks for a sample ratio mismatch: units are lost or added in one arm, so the arms

@@ -13,6 +13,10 @@ import (
 	"verdict/shared/stats"
 )
 
+// Version names the engine. It rises with every change by which the same statistics give other figures: bundles
+// (shared/bundle) say by which version they were made.
+const Version = "1"
+
 const (
 	// sequentialShare is the part of alpha that the running rule may spend; the rest is kept for
 	// the planned end. A fifth keeps 97 % of the power of one single look (stats.Hybrid).
@@ -66,35 +70,56 @@ func Rule(e *experiment.Experiment) stats.Hybrid {
 	return stats.NewHybrid(alpha, alpha*sequentialShare, e.PlannedUnits)
 }
 
-// Evaluate computes the results and checks of one experiment at one moment. At and after the
-// planned end it looks once, at what is known of the units that came in before.
+// Evaluate computes the results and checks of one experiment at one moment. The planned end is one
+// look, whenever it is taken: at what was known then of the units that came in before.
 func Evaluate(in Input) ([]Result, []Check) {
-	var out []Result
+	day := in.AsOf.Format(time.DateOnly)
+	if in.AsOf.After(in.Experiment.End()) {
+		in.AsOf = in.Experiment.End()
+	}
+	var results []Result
 	for i, used := range in.Experiment.Metrics {
 		for _, v := range in.Experiment.Variants {
 			if v.Key != in.Experiment.Control {
-				out = append(out, in.result(used, in.Metrics[i], v.Key))
+				r := in.result(used, in.Metrics[i], v.Key)
+				r.AsOf = day
+				results = append(results, r)
 			}
 		}
 	}
-	return out, in.checks()
+	checks := in.checks()
+	for i := range checks {
+		checks[i].ExperimentID, checks[i].AsOf = in.Experiment.ID, day
+	}
+	return results, checks
 }
 
 // matured merges the cells of one variant whose units have all lived through the metric's window:
-// a unit still in its window would count as less than it will be. Of a quantile it is the one cell there is.
-func (in Input) matured(m metric.Metric, variant string) measure.Statistic {
-	sum := measure.Statistic{}
+// a unit still in its window would count as less than it will be. Of a quantile it is the one cell there is. days
+// counts the days of first exposure.
+func (in Input) matured(m metric.Metric, variant string) (sum measure.Statistic, days int64) {
 	for _, s := range in.Statistics {
-		if s.Metric != m.Name || s.Variant != variant {
-			continue
-		}
-		day, err := time.Parse(time.DateOnly, s.ExposureDate)
-		if err != nil || !m.Incomplete && day.AddDate(0, 0, 1+m.Window.End()).After(in.AsOf) {
+		if s.Metric != m.Name || s.Variant != variant || !in.counts(m, s.ExposureDate) {
 			continue
 		}
 		sum = sum.Merge(s)
+		days++
 	}
-	return sum
+	if m.Kind == metric.Quantile {
+		days = 0
+		for _, x := range in.Traffic {
+			if x.Variant == variant && x.Units > 0 && in.counts(m, x.ExposureDate) {
+				days++
+			}
+		}
+	}
+	return sum, days
+}
+
+// counts tells whether the units of a day of first exposure take part.
+func (in Input) counts(m metric.Metric, exposureDate string) bool {
+	day, err := time.Parse(time.DateOnly, exposureDate)
+	return err == nil && (m.Incomplete || !day.AddDate(0, 0, 1+m.Window.End()).After(in.AsOf))
 }
 
 // arm is what is known of one variant, without covariates.
@@ -122,7 +147,8 @@ func (in Input) contrast(m metric.Metric, control, treatment measure.Statistic) 
 	}
 	everybody := stats.NewMoments(covariates)
 	for _, v := range in.Experiment.Variants {
-		everybody.Merge(in.matured(m, v.Key).Moments(covariates))
+		arm, _ := in.matured(m, v.Key)
+		everybody.Merge(arm.Moments(covariates))
 	}
 	adjusted := stats.AdjustLin(control.Moments(covariates), treatment.Moments(covariates), everybody, family(m.Kind))
 	return adjusted.Contrast, adjusted.Removed
@@ -144,7 +170,8 @@ func family(k metric.Kind) stats.Family {
 
 func (in Input) result(used experiment.Metric, m metric.Metric, variant string) Result {
 	e := in.Experiment
-	control, treatment := in.matured(m, e.Control), in.matured(m, variant)
+	control, controlDays := in.matured(m, e.Control)
+	treatment, treatedDays := in.matured(m, variant)
 	c, removed := in.contrast(m, control, treatment)
 	meanControl, meanTreatment := c.Control, c.Treatment
 	if c.Status != stats.OK { // what there is stands, beside why it is not enough
@@ -156,9 +183,9 @@ func (in Input) result(used experiment.Metric, m metric.Metric, variant string) 
 	r := Result{
 		ExperimentID: e.ID, Definition: e.Hash(), Metric: m.Name, Label: m.Label, Role: string(used.Role), Kind: string(m.Kind),
 		Direction: "decrease", Format: m.Format, Variant: variant, Control: e.Control, Margin: used.Margin,
-		UnitsControl: control.Units, UnitsTreatment: treatment.Units, VarianceRemoved: removed,
+		UnitsControl: control.Units, UnitsTreatment: treatment.Units, Days: min(controlDays, treatedDays), VarianceRemoved: removed,
 		MeanControl: known(meanControl), MeanTreatment: known(meanTreatment), Effect: known(c.Effect()), Lift: known(c.Lift()),
-		Status: c.Status.String(), Reason: c.Reason, EvaluatedAt: in.AsOf, AsOf: in.AsOf.Format(time.DateOnly),
+		Status: c.Status.String(), Reason: c.Reason, EvaluatedAt: in.AsOf,
 	}
 	if m.Increase {
 		r.Direction = "increase"

@@ -20,6 +20,7 @@ type Result struct {
 
 	UnitsControl   int64   `lake:"units_control"` // whose window is complete
 	UnitsTreatment int64   `lake:"units_treatment"`
+	Days           int64   `lake:"days"`         // of first exposure that these came in on
 	MeanControl    float64 `lake:"mean_control"` // or quantile; with covariates, at the mean of everybody's
 	MeanTreatment  float64 `lake:"mean_treatment"`
 	Effect         float64 `lake:"effect"`

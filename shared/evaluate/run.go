@@ -27,37 +27,55 @@ type Evaluator struct {
 // Run evaluates what was measured as of a day, for the experiments that have started by then.
 // Running it again for the same day replaces that day's rows.
 func (v *Evaluator) Run(ctx context.Context, experiments []*experiment.Experiment, metrics []metric.Metric, asOf time.Time) ([]Result, []Check, error) {
-	day := asOf.UTC().Format(time.DateOnly)
-	statistics, err := lake.Read[measure.Statistic](ctx, v.Engine, "select * from fact_experiment_statistic where as_of = "+lake.Quote(day))
-	if err != nil {
-		return nil, nil, fmt.Errorf("read statistics: %w", err)
-	}
-	traffic, err := lake.Read[measure.Exposure](ctx, v.Engine, "select * from fact_experiment_traffic where as_of = "+lake.Quote(day))
-	if err != nil {
-		return nil, nil, fmt.Errorf("read traffic: %w", err)
-	}
-	audits, err := v.audits(ctx, day)
-	if err != nil {
-		return nil, nil, err
-	}
-	earlier, err := v.earlier(ctx, day)
+	inputs, err := v.Inputs(ctx, experiments, metrics, asOf)
 	if err != nil {
 		return nil, nil, err
 	}
 	var results []Result
 	var checks []Check
+	for _, in := range inputs {
+		r, c := Evaluate(in)
+		results, checks = append(results, r...), append(checks, c...)
+	}
+	return results, checks, v.publish(ctx, asOf.UTC().Format(time.DateOnly), results, checks)
+}
+
+// Inputs reads what the evaluation of each experiment that has started by a day depends on, as it was measured
+// as of that day.
+func (v *Evaluator) Inputs(ctx context.Context, experiments []*experiment.Experiment, metrics []metric.Metric, asOf time.Time) ([]Input, error) {
+	day := asOf.UTC().Format(time.DateOnly)
+	statistics, err := lake.Read[measure.Statistic](ctx, v.Engine, "select * from fact_experiment_statistic where as_of = "+lake.Quote(day)+" order by experiment_id, metric, variant, exposure_date")
+	if err != nil {
+		return nil, fmt.Errorf("read statistics: %w", err)
+	}
+	traffic, err := lake.Read[measure.Exposure](ctx, v.Engine, "select * from fact_experiment_traffic where as_of = "+lake.Quote(day)+" order by experiment_id, variant, exposure_date")
+	if err != nil {
+		return nil, fmt.Errorf("read traffic: %w", err)
+	}
+	return v.Given(ctx, experiments, metrics, statistics, traffic, asOf)
+}
+
+// Given is Inputs for statistics at hand instead of the published ones.
+func (v *Evaluator) Given(ctx context.Context, experiments []*experiment.Experiment, metrics []metric.Metric, statistics []measure.Statistic, traffic []measure.Exposure, asOf time.Time) ([]Input, error) {
+	day := asOf.UTC().Format(time.DateOnly)
+	audits, err := v.audits(ctx, day)
+	if err != nil {
+		return nil, err
+	}
+	earlier, err := v.earlier(ctx, day)
+	if err != nil {
+		return nil, err
+	}
+	var out []Input
 	for _, e := range experiments {
 		if !asOf.After(e.Start.Time) {
 			continue
 		}
 		used, err := measure.Select(e, metrics)
 		if err != nil {
-			return nil, nil, fmt.Errorf("evaluate %s: %w", e.ID, err)
+			return nil, fmt.Errorf("evaluate %s: %w", e.ID, err)
 		}
 		in := Input{Experiment: e, Metrics: used, AsOf: asOf.UTC(), Rule: v.rule(e), LeastP: map[[2]string]float64{}}
-		if in.AsOf.After(e.End()) {
-			in.AsOf = e.End() // the planned end is one look, whenever it is taken
-		}
 		for _, s := range statistics {
 			if s.ExperimentID == e.ID {
 				in.Statistics = append(in.Statistics, s)
@@ -78,16 +96,9 @@ func (v *Evaluator) Run(ctx context.Context, experiments []*experiment.Experimen
 				in.LeastP[[2]string{p.Metric, p.Variant}] = p.AnytimeP
 			}
 		}
-		r, c := Evaluate(in)
-		results, checks = append(results, r...), append(checks, c...)
+		out = append(out, in)
 	}
-	for i := range results {
-		results[i].AsOf = day
-	}
-	for i := range checks {
-		checks[i].AsOf = day
-	}
-	return results, checks, v.publish(ctx, day, results, checks)
+	return out, nil
 }
 
 func (v *Evaluator) rule(e *experiment.Experiment) stats.Hybrid {

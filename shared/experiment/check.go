@@ -45,6 +45,7 @@ func (c *checker) check(metrics func(string) bool) {
 	c.must(c.PlannedUnits >= 2, "$.planned_units", "planned_units must be at least 2: it tunes the sequential boundary")
 	c.must(c.Alpha > 0 && c.Alpha <= 0.2, "$.alpha", "alpha must lie above 0 and not above 0.2, not %g", c.Alpha)
 	c.must(c.MDE > 0, "$.minimum_detectable_effect", "minimum_detectable_effect must be above 0 (0.05 is 5 %%)")
+	c.checkRamp()
 	c.checkVariants()
 	c.checkMetrics(metrics)
 	for i, s := range c.Segments {
@@ -56,6 +57,17 @@ func (c *checker) check(metrics func(string) bool) {
 
 // property is how the tracking plan names properties.
 var property = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+
+func (c *checker) checkRamp() {
+	below, days := 0.0, 0
+	for i, s := range c.Ramp {
+		at := fmt.Sprintf("$.ramp[%d]", i)
+		c.must(s.Traffic > below && s.Traffic < c.Traffic, at+".traffic", "the steps of a ramp must rise, from above 0 to below traffic (%g): less traffic would take variants from users", c.Traffic)
+		c.must(s.Days >= 1, at+".days", "a step of a ramp lasts at least 1 day")
+		below, days = s.Traffic, days+s.Days
+	}
+	c.must(days == 0 || days < c.PlannedDays, "$.ramp", "the ramp takes %d days or more, and the experiment is planned for %d", days, c.PlannedDays)
+}
 
 func (c *checker) checkVariants() {
 	var sum float64

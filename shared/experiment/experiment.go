@@ -46,7 +46,8 @@ type Experiment struct {
 	Unit         string    `json:"unit" yaml:"unit"`
 	Control      string    `json:"control" yaml:"control"`
 	Variants     []Variant `json:"variants" yaml:"variants"`
-	Traffic      float64   `json:"traffic" yaml:"traffic"`                                     // share of all users the flag rule includes
+	Traffic      float64   `json:"traffic" yaml:"traffic"`                                     // share of all users the flag rule includes, after the ramp
+	Ramp         []Step    `json:"ramp,omitempty" yaml:"ramp"`                                 // how traffic grows up to Traffic; none: it starts there
 	Start        Date      `json:"start" yaml:"start"`                                         // first day, UTC
 	PlannedDays  int       `json:"planned_days" yaml:"planned_days"`                           // the planned end is this many days after Start
 	MaximumDays  int       `json:"maximum_days,omitempty" yaml:"maximum_days"`                 // that planned_days may be raised to; 0: not said
@@ -64,6 +65,12 @@ type Experiment struct {
 type Variant struct {
 	Key   string  `json:"key" yaml:"key"`
 	Share float64 `json:"share" yaml:"share"`
+}
+
+// Step is one step of a ramp: a share of all users, and the fewest days to stay there.
+type Step struct {
+	Traffic float64 `json:"traffic" yaml:"traffic"`
+	Days    int     `json:"days" yaml:"days"`
 }
 
 // Metric names a metric, its role and, for a guardrail, the largest relative worsening tolerated.
@@ -97,8 +104,30 @@ func (d *Date) UnmarshalJSON(text []byte) error {
 // End is the first moment after the planned days.
 func (e *Experiment) End() time.Time { return e.Start.AddDate(0, 0, e.PlannedDays) }
 
+// FirstTraffic is the share of users with which the experiment starts.
+func (e *Experiment) FirstTraffic() float64 {
+	if len(e.Ramp) > 0 {
+		return e.Ramp[0].Traffic
+	}
+	return e.Traffic
+}
+
+// After gives the step of the ramp that an included share of users stands on, and the share that comes next; more is
+// false when the ramp is through.
+func (e *Experiment) After(included float64) (at Step, next float64, more bool) {
+	const rounding = 1e-9 // of a share that went through a platform
+	for _, s := range append(slices.Clone(e.Ramp), Step{Traffic: e.Traffic}) {
+		if s.Traffic > included+rounding {
+			return at, s.Traffic, true
+		}
+		at = s
+	}
+	return at, 0, false
+}
+
 // Hash identifies the definition: it changes when anything that could change a verdict does. A split of the
-// readout or a note does not: a decided experiment would else be decided on again.
+// readout or a note does not: a decided experiment would else be decided on again. A field that is new in
+// a version of Verdict is left out when it is empty, or every running experiment would start anew with the version.
 func (e *Experiment) Hash() string {
 	decisive := *e
 	decisive.Segments, decisive.Notes = nil, ""

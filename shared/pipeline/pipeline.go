@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"verdict/shared/bucketing"
+	"verdict/shared/bundle"
 	"verdict/shared/decide"
 	"verdict/shared/evaluate"
 	"verdict/shared/fault"
@@ -156,6 +157,9 @@ func (p *Pipeline) builder() *model.Builder {
 
 // Measure reduces events to sufficient statistics.
 func (p *Pipeline) Measure(ctx context.Context, asOf time.Time) error {
+	if err := p.keeper().Mark(ctx, asOf); err != nil {
+		return err
+	}
 	measurer := &measure.Measurer{Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun}
 	if err := measurer.Run(ctx, p.Project.Experiments, p.Project.Metrics, asOf); err != nil || p.Audit == nil {
 		return err
@@ -169,18 +173,30 @@ func (p *Pipeline) Evaluate(ctx context.Context, asOf time.Time) error {
 	if err := registrar.Run(ctx, p.Project.Experiments, p.Project.Metrics, asOf); err != nil {
 		return err
 	}
-	if p.evaluator == nil {
-		p.evaluator = &evaluate.Evaluator{Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun}
-	}
-	_, _, err := p.evaluator.Run(ctx, p.Project.Experiments, p.Project.Metrics, asOf)
+	_, _, err := p.evaluation().Run(ctx, p.Project.Experiments, p.Project.Metrics, asOf)
 	return err
 }
 
-// Decide decides on the results and moves the rollouts.
+// Decide decides on the results, keeps what each decision rests on, and moves the rollouts.
 func (p *Pipeline) Decide(ctx context.Context, asOf time.Time) error {
-	decider := &decide.Decider{Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, Flags: p.Flags, NewRun: p.NewRun, Now: p.Now}
+	decider := &decide.Decider{
+		Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, Flags: p.Flags, Archive: p.keeper(), NewRun: p.NewRun, Now: p.Now,
+	}
 	_, err := decider.Run(ctx, p.Project.Experiments, asOf)
 	return err
+}
+
+func (p *Pipeline) evaluation() *evaluate.Evaluator {
+	if p.evaluator == nil {
+		p.evaluator = &evaluate.Evaluator{Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun}
+	}
+	return p.evaluator
+}
+
+func (p *Pipeline) keeper() *bundle.Keeper {
+	return &bundle.Keeper{
+		Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, Evaluator: p.evaluation(), Experiments: p.Project.Experiments, Metrics: p.Project.Metrics,
+	}
 }
 
 // Notify tells people what they have not been told yet.
