@@ -11,6 +11,7 @@ CDK       := 2.1148.1
 FUNCTIONS := collector replay elt identity evaluator decider notifier dashboard monitor canary
 ARCH      ?= arm64
 WEB       := events/web
+BOARD     := tests/board
 
 # To inline Arrow's kernels and go-json takes a third of a first build, and neither is ever hot here.
 export GOFLAGS += -gcflags=github.com/apache/arrow-go/...=-l -gcflags=github.com/goccy/go-json/...=-l
@@ -57,6 +58,14 @@ $(WEB)/node_modules: $(WEB)/package-lock.json
 .PHONY: test-browser
 test-browser: bin/verdict $(WEB)/node_modules chromium ## slow: the browser SDK in a real Chromium against the real collector
 	CHROMIUM=$$(command -v chromium) npm --prefix $(WEB) run test:chromium
+
+.PHONY: test-board
+test-board: bin/verdict $(BOARD)/node_modules chromium ## slow: the dashboard in a real Chromium, with axe, over a small demo
+	CHROMIUM=$$(command -v chromium) npm --prefix $(BOARD) test
+
+$(BOARD)/node_modules: $(BOARD)/package-lock.json
+	npm --prefix $(BOARD) ci --no-audit --no-fund
+	@touch $@
 
 .PHONY: chromium
 chromium:
@@ -145,4 +154,4 @@ synth: functions ## synthesize the CloudFormation of every environment into cdk.
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf bin .build .bin cdk.out $(WEB)/node_modules $(WEB)/dist
+	rm -rf bin .build .bin cdk.out $(WEB)/node_modules $(WEB)/dist $(BOARD)/node_modules

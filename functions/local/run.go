@@ -19,11 +19,16 @@ import (
 	"verdict/shared/slack"
 )
 
-// steps are those of the pipeline, after what delivers to the lake the events that were acknowledged.
+// steps are those of the pipeline, after what delivers to the lake the events that were acknowledged, and before what
+// takes the pulse of it all; on AWS that has a schedule of its own.
 func (h *home) steps(senders ...notify.Sender) []pipeline.Step {
 	p := h.pipeline(senders...)
 	land := pipeline.Step{Name: "land", Run: h.landAll}
-	return append([]pipeline.Step{land}, p.Steps()...)
+	pulse := pipeline.Step{Name: "monitor", Run: func(ctx context.Context, asOf time.Time) error {
+		_, err := p.Monitor(ctx, h.counter, asOf)
+		return err
+	}}
+	return append(append([]pipeline.Step{land}, p.Steps()...), pulse)
 }
 
 // nightly is how seldom the datafile may be read here: once a run, and the demo runs by night.

@@ -16,7 +16,6 @@ import (
 	"strings"
 	"time"
 
-	"verdict/shared/evaluate"
 	"verdict/shared/experiment"
 	"verdict/shared/fault"
 	"verdict/shared/lake"
@@ -51,7 +50,7 @@ func New(engine lake.Engine, experiments []*experiment.Experiment, now func() ti
 	// The one style sheet stands in the page, allowed by its hash; nothing else may load or run.
 	sum := sha256.Sum256(style)
 	s.policy = "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
-		"'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+		"'; img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.list)
@@ -77,54 +76,6 @@ func (s *server) guarded(next http.Handler) http.Handler {
 		h.Set("Cache-Control", "no-cache")
 		next.ServeHTTP(w, r)
 	})
-}
-
-// overview reads what the list shows, most urgent first.
-func (s *server) overview(r *http.Request) ([]*Report, found, error) {
-	f, err := s.latest(r.Context())
-	if err != nil {
-		return nil, f, err
-	}
-	reports := make([]*Report, len(s.experiments))
-	for i, e := range s.experiments {
-		reports[i] = f.report(e, s.now())
-	}
-	slices.SortFunc(reports, byUrgency)
-	return reports, f, nil
-}
-
-func (s *server) list(w http.ResponseWriter, r *http.Request) {
-	reports, f, err := s.overview(r)
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	view := struct {
-		Reports                      []*Report
-		Missing                      []string
-		Attention, Running, Finished int
-		AsOf                         string
-	}{Reports: reports, Missing: f.missing}
-	var goals []evaluate.Result
-	for _, report := range reports {
-		switch {
-		case report.Attention() != "":
-			view.Attention++
-		case report.State() == "collecting":
-			view.Running++
-		case strings.HasPrefix(report.State(), "concluded"):
-			view.Finished++
-		}
-		view.AsOf = max(view.AsOf, report.AsOf())
-		if len(report.Withheld()) == 0 {
-			goals = append(goals, report.Goals()...)
-		}
-	}
-	scale := miniScale(goals)
-	for _, report := range reports {
-		report.scale = scale
-	}
-	s.render(w, r, http.StatusOK, "list", view)
 }
 
 // one finds the experiment a path names, or answers that there is none.

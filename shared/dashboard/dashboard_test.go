@@ -45,7 +45,7 @@ func mustRead(t *testing.T, text string, wants ...string) {
 func TestListPutsFirstWhatNeedsAttention(t *testing.T) {
 	page := get(t, handler(t, publish(t, simulate(defined(t)))), "/")
 	text := words(page)
-	mustRead(t, text, "7 experiments: 3 need attention , 1 collecting, 2 concluded.", "Results as of 24 Jan 2026",
+	mustRead(t, text, "7 experiments: 3 need attention , 1 collecting, 1 waiting, 2 concluded.", "Results as of 24 Jan 2026",
 		"Blocked", "Withheld: its validity is in doubt", "✗ Sample ratio", "Ship next_day", "Mode is propose: the change waits for you",
 		"Results are 4 days behind", "Roll back", "Undecided since 6 Jan 2026", "Day 19 of 21", "38,306 of 50,000 units", "Starts 1 Feb 2026", "Purchase conversion, 3 days, same_day")
 	var got []string
@@ -55,6 +55,36 @@ func TestListPutsFirstWhatNeedsAttention(t *testing.T) {
 	want := []string{"cart_service_rewrite", "three_arms", "gift_wrap", "new_navigation", "next_week", "one_page_checkout", "urgency_banner"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestTheListIsFiltered(t *testing.T) {
+	h := handler(t, publish(t, simulate(defined(t))))
+	for query, want := range map[string][]string{
+		"q=banner":                       {"urgency_banner"},
+		"q=BANNER+roll_back":             {"urgency_banner"},
+		"q=banner+ship":                  nil,
+		"show=concluded":                 {"one_page_checkout", "urgency_banner"},
+		"show=concluded&q=fewer+revenue": {"one_page_checkout"},
+		"show=waiting":                   {"next_week"},
+		"q=%3Cscript%3E%22nothing":       nil,
+	} {
+		t.Run(query, func(t *testing.T) {
+			page := get(t, h, "/?"+query)
+			var got []string
+			for _, m := range regexp.MustCompile(`<a href="/experiments/([^"]*)"`).FindAllStringSubmatch(page.Body.String(), -1) {
+				got = append(got, m[1])
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Error(diff)
+			}
+			if strings.Contains(page.Body.String(), "<script") {
+				t.Error("what was asked for becomes markup")
+			}
+			if want == nil {
+				mustRead(t, words(page), "No experiment matches")
+			}
+		})
 	}
 }
 

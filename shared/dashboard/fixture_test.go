@@ -239,7 +239,8 @@ func handler(t *testing.T, engine lake.Engine) http.Handler {
 	return dashboard.New(engine, defined(t), today, quiet(), "bin/verdict evaluate")
 }
 
-// TestServe shows the fixture to a browser: DASHBOARD_ADDRESS=127.0.0.1:8099 go test -run TestServe.
+// TestServe shows the fixture to a browser: DASHBOARD_ADDRESS=127.0.0.1:8099 go test -run TestServe. With DASHBOARD_LAKE it
+// shows the lake of a demo that has ended.
 func TestServe(t *testing.T) {
 	address := os.Getenv("DASHBOARD_ADDRESS")
 	if address == "" {
@@ -250,7 +251,13 @@ func TestServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/", handler(t, publish(t, simulate(defined(t)))))
+	shown := publish(t, simulate(defined(t)))
+	if folder := os.Getenv("DASHBOARD_LAKE"); folder != "" {
+		if shown, err = duck.Open(t.Context(), &directory.Store{Root: folder}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mux.Handle("/", handler(t, shown))
 	mux.Handle("/empty/", http.StripPrefix("/empty", handler(t, publish(t, rows{}))))
 	mux.Handle("/busy/", http.StripPrefix("/busy", handler(t, broken{fault.New(fault.Transient, "throttled")})))
 	t.Fatal(http.Serve(listener, mux)) //nolint:gosec // a fixture on loopback

@@ -222,6 +222,19 @@ func (r *Report) Attention() string {
 	return ""
 }
 
+// Group is the part of the list that the experiment belongs to.
+func (r *Report) Group() string {
+	switch {
+	case r.Attention() != "":
+		return "attention"
+	case r.State() == "collecting":
+		return "collecting"
+	case strings.HasPrefix(r.State(), "concluded"):
+		return "concluded"
+	}
+	return "waiting"
+}
+
 // urgency orders experiments by what needs a person first: 0 is most urgent.
 func (r *Report) urgency() int {
 	switch {

@@ -48,6 +48,27 @@ type Merge struct {
 	Reason    string    `lake:"reason"`
 }
 
+// Outcome is a row of identity_outcome: how many links met a fate when the units were last made.
+type Outcome struct {
+	Fate  string `lake:"fate"`
+	Links int64  `lake:"links"`
+	Held  bool   `lake:"held"` // a guard or a person keeps the ids apart
+}
+
+// Outcomes counts the fates of a graph's links, of every fate that there is.
+func Outcomes(g *Graph) []Outcome {
+	var out []Outcome
+	for f := Joined; f <= TooLarge; f++ {
+		out = append(out, Outcome{Fate: f.String(), Held: f > Spare})
+	}
+	for _, f := range g.Fates() {
+		if f != Untried {
+			out[f-Joined].Links++
+		}
+	}
+	return out
+}
+
 // Resolve makes units of edges, less those that a veto keeps apart. Its log is as if nothing had been
 // known before.
 func Resolve(edges []Edge, vetoes []Veto, guards Guards, now time.Time) ([]Member, *Graph) {
@@ -103,7 +124,8 @@ func news(log []Merge, g *Graph, now time.Time) []Merge {
 	return out
 }
 
-// Resolver keeps identity_map and its log, identity_merge, up to date with identity_edge.
+// Resolver keeps identity_map and its log, identity_merge, up to date with identity_edge, and says in identity_outcome
+// and identity_veto what became of the edges.
 type Resolver struct {
 	Objects lake.Objects
 	Engine  lake.Engine
@@ -145,6 +167,9 @@ func (r *Resolver) Run(ctx context.Context) (int, error) {
 	if err := r.log(ctx, graph); err != nil {
 		return 0, err
 	}
+	if err := r.report(ctx, graph, vetoes); err != nil {
+		return 0, err
+	}
 	to := table.Place{Table: "identity_map", Run: r.NewRun(), Source: source}
 	if err := table.Write(ctx, r.Objects, r.Catalog, to, members); err != nil {
 		return 0, fmt.Errorf("write identity map: %w", err)
@@ -168,6 +193,18 @@ func (r *Resolver) log(ctx context.Context, g *Graph) error {
 	}
 	if err := table.Write(ctx, r.Objects, r.Catalog, table.Place{Table: "identity_merge", Run: r.NewRun()}, append(log, added...)); err != nil {
 		return fmt.Errorf("write merge log: %w", err)
+	}
+	return nil
+}
+
+// report publishes what became of the links, and the vetoes that had a part in it.
+func (r *Resolver) report(ctx context.Context, g *Graph, vetoes []Veto) error {
+	run := r.NewRun()
+	if err := table.Write(ctx, r.Objects, r.Catalog, table.Place{Table: "identity_outcome", Run: run}, Outcomes(g)); err != nil {
+		return fmt.Errorf("write outcomes of links: %w", err)
+	}
+	if err := table.Write(ctx, r.Objects, r.Catalog, table.Place{Table: "identity_veto", Run: run}, vetoes); err != nil {
+		return fmt.Errorf("write vetoes: %w", err)
 	}
 	return nil
 }

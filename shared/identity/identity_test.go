@@ -51,22 +51,24 @@ func TestTheMapFollowsTheEdges(t *testing.T) {
 		return table.Write(t.Context(), store, w, table.Place{Table: "identity_edge", Run: newRun()}, edges)
 	}
 	rounds := []struct {
-		change func() error
-		rows   int
+		change   func() error
+		rows     int
+		outcomes map[string]int64
+		vetoes   int
 	}{
-		{write, 1},
+		{write, 1, map[string]int64{"joined": 1}, 0},
 		{func() error {
 			edges = append(edges, identity.Edge{AnonymousID: "laptop", UserID: "ann", Events: 1, FirstSeen: noon})
 			return write()
-		}, 2},
+		}, 2, map[string]int64{"joined": 2}, 0},
 		{func() error {
 			return identity.Forbid(t.Context(), store, identity.Veto{A: "a:phone", B: "u:ann", Reason: "sold"})
-		}, 1},
-		{func() error { return identity.Permit(t.Context(), store, "u:ann", "a:phone") }, 2},
+		}, 1, map[string]int64{"joined": 1, "vetoed": 1}, 1},
+		{func() error { return identity.Permit(t.Context(), store, "u:ann", "a:phone") }, 2, map[string]int64{"joined": 2}, 0},
 		{func() error {
 			edges = append(edges, identity.Edge{AnonymousID: "phone", UserID: "bob", Events: 1, FirstSeen: noon})
 			return write()
-		}, 1},
+		}, 1, map[string]int64{"joined": 1, "shared device": 2}, 0},
 	}
 	for i, round := range rounds {
 		now = noon.Add(time.Duration(i) * time.Hour)
@@ -78,6 +80,21 @@ func TestTheMapFollowsTheEdges(t *testing.T) {
 		}
 		if n, err := r.Run(t.Context()); err != nil || n != -1 {
 			t.Errorf("round %d, again: %d, %v, want nothing to do", i, n, err)
+		}
+		outcomes, err := lake.Read[identity.Outcome](t.Context(), w, "select * from identity_outcome where links > 0")
+		counts := map[string]int64{}
+		for _, o := range outcomes {
+			counts[o.Fate] = o.Links
+			if o.Held != (o.Fate != "joined") {
+				t.Errorf("round %d: %+v", i, o)
+			}
+		}
+		if diff := cmp.Diff(round.outcomes, counts); err != nil || diff != "" {
+			t.Errorf("round %d: outcomes: %v\n%s", i, err, diff)
+		}
+		vetoes, err := lake.Read[identity.Veto](t.Context(), w, "select * from identity_veto")
+		if err != nil || len(vetoes) != round.vetoes {
+			t.Errorf("round %d: vetoes %+v, %v, want %d", i, vetoes, err, round.vetoes)
 		}
 	}
 	got, err := lake.Read[identity.Member](t.Context(), w, "select * from identity_map order by entity_id")

@@ -12,12 +12,12 @@ import (
 )
 
 // Veto says that two ids are not of one person, and why. It undoes a merge: the two stay apart
-// whatever links them.
+// whatever links them. Those that the units were made with are the rows of identity_veto.
 type Veto struct {
-	A      string    `json:"a"`
-	B      string    `json:"b"`
-	Reason string    `json:"reason"`
-	At     time.Time `json:"at"`
+	A      string    `json:"a" lake:"entity_a"`
+	B      string    `json:"b" lake:"entity_b"`
+	Reason string    `json:"reason" lake:"reason"`
+	At     time.Time `json:"at" lake:"vetoed_at"`
 }
 
 // VetoKey is where the vetoes of a lake stand.

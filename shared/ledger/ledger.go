@@ -43,15 +43,16 @@ type Erased interface {
 	Erased(ctx context.Context, from, to time.Time) ([]Count, error)
 }
 
-// Entry is one line of the ledger. Hours of the first link are days: a session is known when it is over.
+// Entry is one line of the ledger, and a row of ledger_balance. Hours of the first link are days: a session is known
+// when it is over.
 type Entry struct {
-	Link      Link   `json:"link"`
-	Namespace string `json:"namespace"`
-	Hour      string `json:"hour"`
-	In        int64  `json:"in"`
-	Out       int64  `json:"out"`
-	Erased    int64  `json:"erased,omitempty"` // because persons asked for it
-	Lost      int64  `json:"lost"`
+	Link      Link   `json:"link" lake:"link"`
+	Namespace string `json:"namespace" lake:"namespace"`
+	Hour      string `json:"hour" lake:"hour"`
+	In        int64  `json:"in" lake:"events_in"`
+	Out       int64  `json:"out" lake:"events_out"`
+	Erased    int64  `json:"erased,omitempty" lake:"erased"` // because persons asked for it
+	Lost      int64  `json:"lost" lake:"lost"`
 }
 
 // Ours tells whether the loss is on our side of the door: then it is a fault, and not a closed laptop.

@@ -37,13 +37,13 @@ const (
 	maxPartitions = 400
 )
 
-// Reading is one measurement.
+// Reading is one measurement, and a row of pipeline_reading.
 type Reading struct {
-	Name  string  `json:"name"`         // as a metric is named: lag_seconds, psi
-	Of    string  `json:"of,omitempty"` // what of: an event's property, a link
-	Value float64 `json:"value"`
-	Limit float64 `json:"limit"` // that it must not exceed
-	Says  string  `json:"says"`
+	Name  string  `json:"name" lake:"name"`            // as a metric is named: lag_seconds, psi
+	Of    string  `json:"of,omitempty" lake:"subject"` // what of: an event's property, a link
+	Value float64 `json:"value" lake:"value"`
+	Limit float64 `json:"limit" lake:"threshold"` // that it must not exceed
+	Says  string  `json:"says" lake:"says"`
 }
 
 // Limits lists the readings that there can be, with what it means that one is high.

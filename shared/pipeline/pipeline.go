@@ -138,7 +138,8 @@ func (p *Pipeline) Balance(ctx context.Context, collected ledger.Collected, from
 	return (&ledger.Ledger{Engine: p.Engine, Catalog: p.Catalog, Collected: collected, Erased: privacy.Trail{Objects: p.Objects}}).Balance(ctx, from, to)
 }
 
-// Monitor brings the ledger and the profiles up to date and takes the pipeline's pulse of the week before asOf.
+// Monitor brings the ledger and the profiles up to date, takes the pipeline's pulse of the week before asOf, and
+// publishes both.
 func (p *Pipeline) Monitor(ctx context.Context, collected ledger.Collected, asOf time.Time) ([]monitor.Reading, error) {
 	if _, err := p.builder().Build(ctx, "profile_property"); err != nil {
 		return nil, err
@@ -148,7 +149,12 @@ func (p *Pipeline) Monitor(ctx context.Context, collected ledger.Collected, asOf
 	if err != nil {
 		return nil, err
 	}
-	return (&monitor.Monitor{Engine: p.Engine, Catalog: p.Catalog, Now: p.Now}).Read(ctx, asOf, entries)
+	m := &monitor.Monitor{Engine: p.Engine, Catalog: p.Catalog, Now: p.Now}
+	readings, err := m.Read(ctx, asOf, entries)
+	if err != nil {
+		return nil, err
+	}
+	return readings, m.Publish(ctx, p.Objects, p.NewRun(), asOf, readings, entries)
 }
 
 func (p *Pipeline) builder() *model.Builder {
