@@ -32,6 +32,7 @@ PLANNED_UNITS = {{.Experiment.PlannedUnits}}
 DEFINITION = {{python .Experiment.Hash}}  # of the experiment, when this was written
 METRIC = {{python .Metric.Name}}  # of the deep dives
 METRICS = json.loads({{python .MetricsJSON}})
+FUNNEL = {{python .Funnel}}
 
 {{if eq .Engine "athena" -}}
 # %% [markdown]
@@ -409,10 +410,11 @@ show(cut(segment, "segment"), "segment", "By segment")
 funnel = query(r"""
 {{sql "funnel.sql"}}
 """)
-funnel = funnel.pivot_table(index=["position", "step"], columns="variant", values="units", fill_value=0)
-share = funnel / funnel.iloc[0] if len(funnel) else funnel
-if len(share):
-    share.droplevel("position").plot.bar(rot=30, title="Share of exposed units that came this far")
+funnel = funnel.pivot_table(index="position", columns="variant", values="units")
+share = (funnel / funnel.iloc[:1].max()).reindex(range(1 + len(FUNNEL)), fill_value=0.0)  # a step that nobody came to has no row
+share.index = ["exposed"] + FUNNEL
+if len(funnel):
+    share.plot.bar(rot=30, title="Share of exposed units that came this far")
     plt.show()
 share
 

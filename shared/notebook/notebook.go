@@ -197,7 +197,7 @@ var eventName = regexp.MustCompile(`event_name = '([a-z0-9_]+)'`)
 
 // eventsOf lists the events that a metric's filter names.
 func eventsOf(m metric.Metric) []string {
-	var out []string
+	out := []string{}
 	for _, found := range eventName.FindAllStringSubmatch(m.Numerator.Filter, -1) {
 		if !slices.Contains(out, found[1]) {
 			out = append(out, found[1])
