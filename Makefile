@@ -45,6 +45,7 @@ test-go: ## Go and SQL tests
 	$(GO) test ./...
 	@echo "Skipped: the tests on a real Trino (make test-trino)."
 	@echo "Skipped: the deployment to an emulator of AWS (make e2e-aws)."
+	@echo "Skipped: the notebooks in Jupyter (make test-notebook)."
 	@[ -d ../shared ] || echo "Skipped: the tests on published figures and data, which are not beside this checkout (../shared)."
 
 .PHONY: test-web
@@ -107,6 +108,20 @@ test-trino: ## slow: models, data tests and metric queries on a real Trino, row 
 	find .bin/trino.new/plugin -mindepth 1 -maxdepth 1 ! -name hive -exec rm -rf {} +
 	mv .bin/trino.new .bin/trino
 	rm -rf .bin/trino-server
+
+# A failed download is said loudly and is no failure: the queries are also tested on DuckDB by the fast tests.
+.PHONY: test-notebook
+test-notebook: bin/verdict ## slow: run the notebooks of a demo's experiments in Jupyter (fetches 120 MB)
+	@if $(MAKE) --no-print-directory .bin/notebook/bin/jupyter-execute; then \
+		NOTEBOOK_PYTHON=$(CURDIR)/.bin/notebook/bin/python $(GO) test ./tests/notebook -count=1 -timeout 20m -v; \
+	else \
+		echo; echo "!!! NOTEBOOKS NOT TESTED: Jupyter could not be fetched from PyPI. !!!"; echo; \
+	fi
+
+.bin/notebook/bin/jupyter-execute: tests/notebook/requirements.txt
+	python3 -m venv --clear .bin/notebook
+	.bin/notebook/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
 
 .PHONY: test-seeds
 test-seeds: bin/verdict ## slow: the demo's verdicts must be right for 20 seeds (SEEDS=20)

@@ -3,7 +3,7 @@ package athenasql
 
 import "embed"
 
-// Files holds models/, sources/, cases/ and metrics/.
+// Files holds models/, sources/, cases/, metrics/ and notebooks/.
 //
-//go:embed models sources cases metrics
+//go:embed models sources cases metrics notebooks
 var Files embed.FS

@@ -37,6 +37,7 @@ func commands() []command {
 		{"ledger", "[--lake DIR] [--days N] [--hours] [--json]", "balance what was sent, collected, landed and made into facts; fails when we lost something", program.ledger},
 		{"health", "[--lake DIR] [--as-of DATE] [--all] [--json]", "take the pipeline's pulse: freshness, lateness, the ledger, drift of events against the week before", program.health},
 		{"gtm", "plan|publish|container --env ENV [--yes] [--json]", "compare the Tag Manager container as code with what is live, publish it, print it for import (docs/gtm.md)", program.gtm},
+		{"notebook", "EXPERIMENT [--out FILE] [--engine local|athena] [--metric NAME] [--segment SQL] [--funnel A,B]", "write a Jupyter notebook that reproduces an experiment's readout and looks deeper (docs/notebooks.md)", program.notebook},
 		{"identity", "score|log|veto|allow", "score the linking of a labelled table; show merges, undo one (docs/identity.md)", program.identity},
 		{"privacy", "erase|export|audit [--by NAME] ID…", "erase or export all that is held about a person; show what was done (docs/privacy.md)", program.privacy},
 		{"cost", "[--events-per-day N] [--experiments M] [--container] [--json]", "price a deployment on AWS, service by service, and name the quotas that bind (docs/cost.md)", program.cost},
@@ -91,6 +92,32 @@ func (p program) help() {
 		fmt.Fprintf(&b, "  verdict %s %s\n      %s\n", c.name, c.usage, c.does)
 	}
 	fmt.Fprintf(p.out, "%s\nverdict COMMAND -h explains the flags.\n", b.String())
+}
+
+// misuse is a command line that cannot be meant, as opposed to work that failed.
+type misuse struct{ says string }
+
+func (m misuse) Error() string { return m.says }
+
+func wrongUse(format string, args ...any) error { return misuse{fmt.Sprintf(format, args...)} }
+
+// parseNamed reads a command's flags around its one argument, which may stand before or after them.
+func parseNamed(flags *flag.FlagSet, args []string, what string) (string, error) {
+	var named []string
+	for rest := args; ; {
+		if err := flags.Parse(rest); err != nil {
+			return "", flag.ErrHelp // flag has printed what is wrong
+		}
+		if flags.NArg() == 0 {
+			break
+		}
+		named, rest = append(named, flags.Arg(0)), flags.Args()[1:]
+	}
+	if len(named) != 1 {
+		flags.Usage()
+		return "", wrongUse("%s wants one %s, not %d", flags.Name(), what, len(named))
+	}
+	return named[0], nil
 }
 
 // parse reads a command's flags and wants exactly n arguments after them.

@@ -28,6 +28,9 @@ import (
 //go:embed macros.sql
 var macros string
 
+// Macros is the SQL that gives DuckDB's functions the meaning of Trino's, for readers of a lake elsewhere.
+func Macros() string { return macros }
+
 // Warehouse runs SQL over the tables published in a folder. It is safe for concurrent use.
 type Warehouse struct {
 	store *directory.Store
