@@ -42,6 +42,8 @@ type Pipeline struct {
 	Flags     decide.Flags                          // Decide
 	Senders   []notify.Sender                       // Notify
 	Dashboard string                                // Notify: address for links, may be empty
+	Select    model.Selection                       // Model and Resolve
+	Built     func(model.Built)                     // is told of each model that was brought up to date; may be nil
 
 	evaluator *evaluate.Evaluator // keeps what it planned
 }
@@ -65,7 +67,7 @@ func (p *Pipeline) Steps() []Step {
 }
 
 // Model records the flags that are on, and makes events and identity edges of what has landed.
-func (p *Pipeline) Model(ctx context.Context, _ time.Time) error {
+func (p *Pipeline) Model(ctx context.Context, asOf time.Time) error {
 	flags := &feature.Recorder{Read: p.ReadFlags, Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun, Now: p.Now}
 	if _, err := flags.Run(ctx); err != nil {
 		return err
@@ -81,15 +83,19 @@ func (p *Pipeline) Model(ctx context.Context, _ time.Time) error {
 			}
 		}
 	}
-	return p.events(ctx)
+	return p.events(ctx, asOf)
 }
 
 // events makes events and identity edges of what has landed.
-func (p *Pipeline) events(ctx context.Context) error {
-	if _, err := p.builder().Build(ctx, "fact_event"); err != nil {
+func (p *Pipeline) events(ctx context.Context, asOf time.Time) error {
+	built, err := p.builder(asOf).Build(ctx, "fact_event")
+	if err != nil {
 		return err
 	}
-	_, err := p.builder().Build(ctx, "identity_edge")
+	if err := p.holdBack(ctx, asOf, built[0]); err != nil {
+		return err
+	}
+	_, err = p.builder(asOf).Build(ctx, "identity_edge")
 	if fault.Is(err, fault.NotFound) {
 		return fault.New(fault.NotFound, "no events have arrived in this lake yet: send some to the collector (on one machine: verdict serve, import or demo)")
 	}
@@ -97,12 +103,12 @@ func (p *Pipeline) events(ctx context.Context) error {
 }
 
 // Resolve finds out who is who, and who saw what.
-func (p *Pipeline) Resolve(ctx context.Context, _ time.Time) error {
+func (p *Pipeline) Resolve(ctx context.Context, asOf time.Time) error {
 	resolver := &identity.Resolver{Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun, Now: p.Now}
 	if _, err := resolver.Run(ctx); err != nil {
 		return err
 	}
-	_, err := p.builder().Build(ctx, "dim_user", "fact_experiment_exposure", "ledger_session")
+	_, err := p.builder(asOf).Build(ctx, "dim_user", "fact_experiment_exposure", "ledger_session")
 	return err
 }
 
@@ -120,19 +126,22 @@ func (p *Pipeline) Officer(store privacy.Store, key redact.Key) *privacy.Officer
 // rebuild brings all that is made of landed events up to date, less statistics and what follows from them: they hold
 // sums, and stand as they were published.
 func (p *Pipeline) rebuild(ctx context.Context) error {
-	if err := p.events(ctx); err != nil {
+	all := *p
+	all.Select = model.Selection{Since: "0000-01-01"} // also days that are held: what is erased must leave them
+	now := p.Now()
+	if err := all.events(ctx, now); err != nil {
 		return err
 	}
-	if err := p.Resolve(ctx, p.Now()); err != nil {
+	if err := all.Resolve(ctx, now); err != nil {
 		return err
 	}
-	_, err := p.builder().Build(ctx, "ledger_hour", "profile_property")
+	_, err := all.builder(now).Build(ctx, "ledger_hour", "profile_property")
 	return err
 }
 
 // Balance brings the ledger up to date and reads it, for the whole days from one moment up to another.
 func (p *Pipeline) Balance(ctx context.Context, collected ledger.Collected, from, to time.Time) ([]ledger.Entry, error) {
-	if _, err := p.builder().Build(ctx, "ledger_session", "ledger_hour"); err != nil {
+	if _, err := p.builder(to).Build(ctx, "ledger_session", "ledger_hour"); err != nil {
 		return nil, err
 	}
 	return (&ledger.Ledger{Engine: p.Engine, Catalog: p.Catalog, Collected: collected, Erased: privacy.Trail{Objects: p.Objects}}).Balance(ctx, from, to)
@@ -141,7 +150,7 @@ func (p *Pipeline) Balance(ctx context.Context, collected ledger.Collected, from
 // Monitor brings the ledger and the profiles up to date, takes the pipeline's pulse of the week before asOf, and
 // publishes both.
 func (p *Pipeline) Monitor(ctx context.Context, collected ledger.Collected, asOf time.Time) ([]monitor.Reading, error) {
-	if _, err := p.builder().Build(ctx, "profile_property"); err != nil {
+	if _, err := p.builder(asOf).Build(ctx, "profile_property"); err != nil {
 		return nil, err
 	}
 	const week = 7
@@ -157,8 +166,10 @@ func (p *Pipeline) Monitor(ctx context.Context, collected ledger.Collected, asOf
 	return readings, p.PublishReadings(ctx, asOf, readings, entries)
 }
 
-func (p *Pipeline) builder() *model.Builder {
-	return &model.Builder{Project: p.Project.Models, Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun}
+func (p *Pipeline) builder(asOf time.Time) *model.Builder {
+	return &model.Builder{
+		Project: p.Project.Models, Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun, AsOf: asOf, Told: p.Built, Selection: p.Select,
+	}
 }
 
 // Measure reduces events to sufficient statistics.
