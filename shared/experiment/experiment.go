@@ -59,7 +59,24 @@ type Experiment struct {
 	Metrics      []Metric  `json:"metrics" yaml:"metrics"`
 	Segments     []string  `json:"segments,omitempty" yaml:"segments"` // properties of units that the readout may be split by
 	Notes        string    `json:"notes,omitempty" yaml:"notes"`       // for people: what is written while it runs
+	Budget       Budget    `json:"budget,omitzero" yaml:"budget"`      // of bytes that its queries may read; none: any
 }
+
+// Budget is how much an experiment's queries may read over its life, and what happens then.
+type Budget struct {
+	Gigabytes float64 `json:"gigabytes" yaml:"gigabytes"` // of 1e9 bytes
+	Over      Over    `json:"over" yaml:"over"`
+}
+
+// Over says what happens when a budget is used up.
+type Over string
+
+// What can happen.
+const (
+	Block Over = "block" // it is not measured any more, and its last readout stands
+	Warn  Over = "warn"  // people are told
+	Allow Over = "allow" // it is only counted
+)
 
 // Variant is one arm and its intended share of the experiment's traffic.
 type Variant struct {
@@ -126,11 +143,11 @@ func (e *Experiment) After(included float64) (at Step, next float64, more bool) 
 }
 
 // Hash identifies the definition: it changes when anything that could change a verdict does. A split of the
-// readout or a note does not: a decided experiment would else be decided on again. A field that is new in
+// readout, a note or a budget does not: a decided experiment would else be decided on again. A field that is new in
 // a version of Verdict is left out when it is empty, or every running experiment would start anew with the version.
 func (e *Experiment) Hash() string {
 	decisive := *e
-	decisive.Segments, decisive.Notes = nil, ""
+	decisive.Segments, decisive.Notes, decisive.Budget = nil, "", Budget{}
 	b, err := json.Marshal(decisive)
 	if err != nil {
 		panic("experiment: its definition does not marshal: " + err.Error()) // plain fields only: cannot happen

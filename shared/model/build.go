@@ -23,8 +23,7 @@ type Builder struct {
 	Engine  lake.Engine
 	Catalog lake.Catalog
 	NewRun  func() string // a name never used before
-	AsOf    time.Time   // the moment that late_days and freshness count from
-	Told    func(Built) // of each model as it is done; may be nil
+	AsOf    time.Time     // the moment that late_days and freshness count from
 	Selection
 }
 
@@ -67,9 +66,6 @@ func (b *Builder) Build(ctx context.Context, names ...string) ([]Built, error) {
 			return out, fmt.Errorf("build %s: %w", m.Name, err)
 		}
 		out = append(out, built)
-		if b.Told != nil {
-			b.Told(built)
-		}
 	}
 	return out, nil
 }
