@@ -30,7 +30,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"demo", "[--visitors N] [--seed N] [--serve=false] [--json]", "play a shop's traffic through the whole pipeline and serve the dashboard", program.demo},
-		{"run", "[--lake DIR] [--as-of DATE] [--json]", "bring tables, results and decisions of a lake up to date", program.pipeline},
+		{"run", "[--lake DIR] [--as-of DATE] [--since DATE] [--models A,B] [--full] [--json]", "bring tables, results and decisions of a lake up to date", program.pipeline},
 		{"serve", "[--lake DIR] [--addr HOST:PORT] [--every DURATION]", "collect events, run the pipeline on a schedule, show the dashboard", program.serve},
 		{"import", "--mapping FILE [--lake DIR] DATA.csv|DATA.parquet", "send somebody else's file through the collector as events", program.importFile},
 		{"replay", "[--namespace NAME] [--lake DIR] FILE… | --quarantine", "land events that were recorded elsewhere: GA4 and Tag Manager exports, dataLayer dumps; or our own quarantine (docs/replay.md)", program.replayFiles},

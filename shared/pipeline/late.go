@@ -8,6 +8,7 @@ import (
 	"verdict/shared/fault"
 	"verdict/shared/lake"
 	"verdict/shared/model"
+	"verdict/shared/monitor"
 	"verdict/shared/table"
 )
 
@@ -91,4 +92,20 @@ func (p *Pipeline) lateDays(ctx context.Context) ([]LateDay, error) {
 		return nil, err
 	}
 	return lake.Read[LateDay](ctx, p.Engine, "select * from "+lateTable+" order by event_date")
+}
+
+// waiting reads how much waits in late days.
+func (p *Pipeline) waiting(ctx context.Context) ([]monitor.Reading, error) {
+	days, err := p.lateDays(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := monitor.Reading{Name: "late_waiting", Says: "no events wait for days that are long over"}
+	for _, d := range days {
+		out.Value += float64(d.Waiting)
+	}
+	if len(days) > 0 {
+		out.Says = fmt.Sprintf("events wait for %d days, from %s on: verdict run --since %[2]s takes them in", len(days), days[0].Day)
+	}
+	return []monitor.Reading{out}, nil
 }

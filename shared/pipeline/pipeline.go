@@ -6,6 +6,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"verdict/shared/bucketing"
@@ -92,14 +93,14 @@ func (p *Pipeline) Model(ctx context.Context, asOf time.Time) error {
 
 // events makes events and identity edges of what has landed.
 func (p *Pipeline) events(ctx context.Context, asOf time.Time) error {
-	built, err := p.build(ctx, asOf, "fact_event")
+	built, err := p.Build(ctx, asOf, "fact_event")
 	if err != nil {
 		return err
 	}
 	if err := p.holdBack(ctx, asOf, built[0]); err != nil {
 		return err
 	}
-	_, err = p.build(ctx, asOf, "identity_edge")
+	_, err = p.Build(ctx, asOf, "identity_edge")
 	if fault.Is(err, fault.NotFound) {
 		return fault.New(fault.NotFound, "no events have arrived in this lake yet: send some to the collector (on one machine: verdict serve, import or demo)")
 	}
@@ -112,7 +113,7 @@ func (p *Pipeline) Resolve(ctx context.Context, asOf time.Time) error {
 	if _, err := resolver.Run(ctx); err != nil {
 		return err
 	}
-	_, err := p.build(ctx, asOf, "dim_user", "fact_experiment_exposure", "ledger_session")
+	_, err := p.Build(ctx, asOf, "dim_user", "fact_experiment_exposure", "ledger_session")
 	return err
 }
 
@@ -139,13 +140,13 @@ func (p *Pipeline) rebuild(ctx context.Context) error {
 	if err := all.Resolve(ctx, now); err != nil {
 		return err
 	}
-	_, err := all.build(ctx, now, "ledger_hour", "profile_property")
+	_, err := all.Build(ctx, now, "ledger_hour", "profile_property")
 	return err
 }
 
 // Balance brings the ledger up to date and reads it, for the whole days from one moment up to another.
 func (p *Pipeline) Balance(ctx context.Context, collected ledger.Collected, from, to time.Time) ([]ledger.Entry, error) {
-	if _, err := p.build(ctx, to, "ledger_session", "ledger_hour"); err != nil {
+	if _, err := p.Build(ctx, to, "ledger_session", "ledger_hour"); err != nil {
 		return nil, err
 	}
 	return (&ledger.Ledger{Engine: p.Engine, Catalog: p.Catalog, Collected: collected, Erased: privacy.Trail{Objects: p.Objects}}).Balance(ctx, from, to)
@@ -154,7 +155,7 @@ func (p *Pipeline) Balance(ctx context.Context, collected ledger.Collected, from
 // Monitor brings the ledger and the profiles up to date, takes the pipeline's pulse of the week before asOf, and
 // publishes both.
 func (p *Pipeline) Monitor(ctx context.Context, collected ledger.Collected, asOf time.Time) ([]monitor.Reading, error) {
-	if _, err := p.build(ctx, asOf, "profile_property"); err != nil {
+	if _, err := p.Build(ctx, asOf, "profile_property"); err != nil {
 		return nil, err
 	}
 	const week = 7
@@ -167,11 +168,20 @@ func (p *Pipeline) Monitor(ctx context.Context, collected ledger.Collected, asOf
 	if err != nil {
 		return nil, err
 	}
+	waiting, err := p.waiting(ctx)
+	if err != nil {
+		return nil, err
+	}
+	spent, err := p.spent(ctx, asOf)
+	if err != nil {
+		return nil, err
+	}
+	readings = slices.Concat(readings, waiting, spent)
 	return readings, p.PublishReadings(ctx, asOf, readings, entries)
 }
 
-// build brings some models up to date, and keeps what that read.
-func (p *Pipeline) build(ctx context.Context, asOf time.Time, names ...string) ([]model.Built, error) {
+// Build brings some models up to date, and keeps what that read. What they read is taken as it is.
+func (p *Pipeline) Build(ctx context.Context, asOf time.Time, names ...string) ([]model.Built, error) {
 	built, err := p.builder(asOf).Build(ctx, names...)
 	var read []spend.Scan
 	for _, m := range built {
