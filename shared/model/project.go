@@ -328,3 +328,17 @@ func (p *Project) Find(name string) *Model {
 	}
 	return nil
 }
+
+// Version changes whenever the model's definition does.
+func (m *Model) Version() string { return m.version }
+
+// After lists a model and those that read it, or read what does, in the order in which they are built.
+func (p *Project) After(name string) []string {
+	var out []string
+	for _, m := range p.Models {
+		if m.Name == name || slices.ContainsFunc(m.Refs, func(ref string) bool { return slices.Contains(out, ref) }) {
+			out = append(out, m.Name)
+		}
+	}
+	return out
+}
