@@ -108,7 +108,7 @@ func (p *Pipeline) Resolve(ctx context.Context, _ time.Time) error {
 
 // Officer answers for the persons in the lake.
 func (p *Pipeline) Officer(store privacy.Store, key redact.Key) *privacy.Officer {
-	tables := []string{"identity_map", "identity_merge"}
+	tables := []string{"identity_map", "identity_merge", "identity_veto"}
 	for _, m := range p.Project.Models.Models {
 		tables = append(tables, m.Name)
 	}
