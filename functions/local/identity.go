@@ -15,7 +15,6 @@ import (
 	"verdict/shared/embedded/duck"
 	"verdict/shared/identity"
 	"verdict/shared/identity/linkage"
-	"verdict/shared/lake"
 )
 
 // scored is what `verdict identity score` prints.
@@ -112,9 +111,9 @@ func (p program) identityLog(ctx context.Context, flags *flag.FlagSet, args []st
 		return err
 	}
 	defer w.Close() //nolint:errcheck // it was only read
-	entries, err := lake.Read[identity.Merge](ctx, w, "select * from identity_merge order by changed_at, change, entity_a, entity_b")
+	entries, err := identity.Log(ctx, w, w)
 	if err != nil {
-		return fmt.Errorf("read merge log: %w", err)
+		return err
 	}
 	if *asJSON {
 		e := json.NewEncoder(p.out)
@@ -122,9 +121,9 @@ func (p program) identityLog(ctx context.Context, flags *flag.FlagSet, args []st
 		return e.Encode(entries)
 	}
 	t := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "WHEN\tCHANGE\tLINK\t\tBECAUSE\tFIRST SEEN")
+	fmt.Fprintln(t, "WHEN\tCHANGE\tLINK\t\tBECAUSE\tCONFIDENCE\tFIRST SEEN")
 	for _, m := range entries {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", m.At.Format(time.DateTime), m.Change, m.A, m.B, m.Reason, m.FirstSeen.Format(time.DateTime))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%.4f\t%s\n", m.At.Format(time.DateTime), m.Change, m.A, m.B, m.Reason, m.Confidence, m.FirstSeen.Format(time.DateTime))
 	}
 	return t.Flush()
 }

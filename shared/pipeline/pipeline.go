@@ -98,7 +98,14 @@ func (p *Pipeline) events(ctx context.Context) error {
 
 // Resolve finds out who is who, and who saw what.
 func (p *Pipeline) Resolve(ctx context.Context, _ time.Time) error {
-	resolver := &identity.Resolver{Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun, Now: p.Now}
+	if p.Project.Identity.LinkDevices {
+		if _, err := p.builder().Build(ctx, "identity_signal"); err != nil {
+			return err
+		}
+	}
+	resolver := &identity.Resolver{
+		Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun, Now: p.Now, Settings: p.Project.Identity,
+	}
 	if _, err := resolver.Run(ctx); err != nil {
 		return err
 	}

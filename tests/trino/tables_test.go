@@ -15,8 +15,10 @@ import (
 
 	"verdict/shared/embedded/directory"
 	"verdict/shared/embedded/duck"
+	"verdict/shared/identity"
 	"verdict/shared/lake"
 	"verdict/shared/measure"
+	"verdict/shared/model"
 	"verdict/shared/project"
 )
 
@@ -44,11 +46,16 @@ func shop(t *testing.T) *duck.Warehouse {
 			landing = append(landing, s.Landing())
 		}
 	}
-	w, err := duck.Open(t.Context(), &directory.Store{Root: root}, landing...)
+	store := &directory.Store{Root: root}
+	w, err := duck.Open(t.Context(), store, landing...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.Close() })
+	signals := &model.Builder{Project: p.Models, Objects: store, Engine: w, Catalog: w, NewRun: func() string { return "trino" }}
+	if _, err := signals.Build(t.Context(), "identity_signal"); err != nil { // a demo links no devices
+		t.Fatal(err)
+	}
 	return w
 }
 
@@ -161,6 +168,11 @@ func TestSameRows(t *testing.T) {
 			equal(t, w, sql)
 		})
 	}
+	t.Run("devices", func(t *testing.T) {
+		if n := equal(t, w, identity.DeviceQuery("2026-01-06")); n == 0 {
+			t.Error("no rows were compared")
+		}
+	})
 	for _, e := range p.Experiments {
 		t.Run("metrics of "+e.ID, func(t *testing.T) {
 			used, err := measure.Select(e, p.Metrics)
