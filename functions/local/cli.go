@@ -38,7 +38,7 @@ func commands() []command {
 		{"health", "[--lake DIR] [--as-of DATE] [--all] [--json]", "take the pipeline's pulse: freshness, lateness, the ledger, drift of events against the week before", program.health},
 		{"gtm", "plan|publish|container --env ENV [--yes] [--json]", "compare the Tag Manager container as code with what is live, publish it, print it for import (docs/gtm.md)", program.gtm},
 		{"notebook", "EXPERIMENT [--out FILE] [--engine local|athena] [--metric NAME] [--segment SQL] [--funnel A,B]", "write a Jupyter notebook that reproduces an experiment's readout and looks deeper (docs/notebooks.md)", program.notebook},
-		{"identity", "score|log|veto|allow", "score the linking of a labelled table; show merges, undo one (docs/identity.md)", program.identity},
+		{"identity", "score|log|veto|allow|sensitivity", "score the linking of a labelled table; show merges, undo one; ask whether a verdict depends on identity (docs/identity.md)", program.identity},
 		{"privacy", "erase|export|audit [--by NAME] ID…", "erase or export all that is held about a person; show what was done (docs/privacy.md)", program.privacy},
 		{"cost", "[--events-per-day N] [--experiments M] [--container] [--json]", "price a deployment on AWS, service by service, and name the quotas that bind (docs/cost.md)", program.cost},
 		{"experiment", "check|list|show|plan", "check experiments, list and show them, plan one: power, run time, cost, what a change would do (docs/experiments.md)", program.experiment},

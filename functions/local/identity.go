@@ -30,7 +30,7 @@ type scored struct {
 	Units     linkage.Quality `json:"units"`
 }
 
-// identity is `verdict identity score|log|veto|allow`.
+// identity is `verdict identity score|log|veto|allow|sensitivity`.
 func (p program) identity(ctx context.Context, flags *flag.FlagSet, args []string) error {
 	flags.Usage = func() {
 		fmt.Fprint(p.err, `verdict identity score --truth COLUMN [--config FILE] [--seed N] [--json] DATA.csv|DATA.parquet
@@ -41,13 +41,15 @@ verdict identity veto [--lake DIR] --reason TEXT ID ID
   keep two ids apart, from the next run on: undoes their merge
 verdict identity allow [--lake DIR] ID ID
   take a veto back
+verdict identity sensitivity [--lake DIR] [--project DIR] [--as-of DATE] [--json] EXPERIMENT
+  measure an experiment anew under other rules of who is who, and say whether the verdict depends on them
 
 `)
 		flags.PrintDefaults()
 	}
 	if len(args) == 0 {
 		flags.Usage()
-		return errors.New("identity wants one of score, log, veto, allow")
+		return errors.New("identity wants one of score, log, veto, allow, sensitivity")
 	}
 	verb, rest := args[0], args[1:]
 	switch verb {
@@ -57,9 +59,11 @@ verdict identity allow [--lake DIR] ID ID
 		return p.identityLog(ctx, flags, rest)
 	case "veto", "allow":
 		return p.veto(ctx, flags, verb, rest)
+	case "sensitivity":
+		return p.sensitivity(ctx, flags, rest)
 	}
 	flags.Usage()
-	return fmt.Errorf("identity wants one of score, log, veto, allow, not %q", verb)
+	return fmt.Errorf("identity wants one of score, log, veto, allow, sensitivity, not %q", verb)
 }
 
 // veto keeps two ids of a lake apart, or lets them be one again.
