@@ -46,6 +46,7 @@ func commands() []command {
 		{"verify", "[--lake DIR] [--json] BUNDLE…", "recompute what an evaluation found and decided from its bundle, a file, hash or experiment; exits 1 if it differs, 2 if it cannot be read (docs/bundle.md)", program.verify},
 		{"flag", "[--rebucket] show|on|off FLAG, ramp FLAG RULE SHARE, conclude|rollback FLAG RULE VARIANT", "read or move a flag on the platform that FLAG_PLATFORM, FLAG_PROJECT, FLAG_ENVIRONMENT and FLAG_TOKEN name (docs/flags.md)", program.moveFlag},
 		{"plan", "check|types|page|diff REVISION [--project DIR]", "check the tracking plan, write its types or its page, compare it with a git revision", program.plan},
+		{"tables", "page|show TABLE [--project DIR]", "describe the tables, column by column; write their page", program.tables},
 		{"analyze", "< CASES.json", "push statistics of your own through the engine: JSON in, JSON out (docs/analyze.md)", program.analyze},
 		{"power", "< PLANS.json", "power, sample size, detectable effect, run time of planned and running experiments (docs/analyze.md)", program.power},
 		{"replay-statistics", "[--daily] [--control ARM] [--json] FILE.csv", "when would each method have stopped finished experiments, and did their end agree?", program.replayStatistics},

@@ -121,7 +121,7 @@ type Measurer struct {
 }
 
 // Run measures the experiments that have started, as of the start of a day (UTC), and publishes
-// fact_experiment_statistic and fact_experiment_traffic for that day.
+// fact_experiment_statistic and fact_experiment_traffic for that day, and fact_experiment_guardrail.
 func (m *Measurer) Run(ctx context.Context, experiments []*experiment.Experiment, metrics []metric.Metric, asOf time.Time) error {
 	var statistics []Statistic
 	var cohorts []string
@@ -132,6 +132,9 @@ func (m *Measurer) Run(ctx context.Context, experiments []*experiment.Experiment
 		cells, err := m.statistics(ctx, Resolved, e, metrics, asOf)
 		if err != nil {
 			return fmt.Errorf("measure %s: %w", e.ID, err)
+		}
+		if err := m.guardrails(ctx, e, metrics, asOf); err != nil {
+			return fmt.Errorf("measure guardrails of %s per unit: %w", e.ID, err)
 		}
 		statistics = append(statistics, cells...)
 		cohorts = append(cohorts, "("+cohort(e, asOf)+")")

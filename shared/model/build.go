@@ -284,7 +284,18 @@ func (b *Builder) audit(ctx context.Context, m *Model, table string, days []stri
 // Audit is the query of all data tests of a model on a table: a column for each, with the number of offending rows,
 // and what such a row means.
 func (m *Model) Audit(table string, days []string) (sql string, says []string) {
-	tests := m.tests(table, days)
+	from := table
+	if m.PartitionBy != "" {
+		from = "(select * from " + table + " where " + m.PartitionBy + " in (" + lake.QuoteList(days) + ")) as part"
+	}
+	return audit(from, m.Key, m.Columns)
+}
+
+// Audit is Model.Audit of a table that no model makes.
+func (s Source) Audit() (sql string, says []string) { return audit(s.Name, s.Key, s.Columns) }
+
+func audit(from string, key []string, columns []Column) (sql string, says []string) {
+	tests := tests(from, key, columns)
 	counts := make([]string, len(tests))
 	for i, t := range tests {
 		says = append(says, t.says)
@@ -295,18 +306,17 @@ func (m *Model) Audit(table string, days []string) (sql string, says []string) {
 
 type dataTest struct{ says, sql string }
 
-// tests lists a model's data tests: each counts offending rows.
-func (m *Model) tests(table string, days []string) []dataTest {
-	from := table
-	if m.PartitionBy != "" {
-		from = "(select * from " + table + " where " + m.PartitionBy + " in (" + lake.QuoteList(days) + ")) as part"
+// tests lists the data tests of a table: each counts offending rows.
+func tests(from string, key []string, columns []Column) []dataTest {
+	var out []dataTest
+	if len(key) > 0 {
+		of := strings.Join(key, ", ")
+		out = append(out, dataTest{
+			of + " is not unique",
+			"select count(*) from (select 1 as one from " + from + " group by " + of + " having count(*) > 1) as twice",
+		})
 	}
-	key := strings.Join(m.Key, ", ")
-	out := []dataTest{{
-		key + " is not unique",
-		"select count(*) from (select 1 as one from " + from + " group by " + key + " having count(*) > 1) as twice",
-	}}
-	for _, c := range m.Columns {
+	for _, c := range columns {
 		if slices.Contains(c.Tests, "not_null") {
 			out = append(out, dataTest{c.Name + " is null", "select count(*) from " + from + " where " + c.Name + " is null"})
 		}

@@ -153,6 +153,10 @@ from fact_experiment_exposure`)
 	if _, err := json.Marshal(s); err != nil {
 		t.Error(err)
 	}
+	if _, err := p.Monitor(t.Context(), uncounted{}, start().AddDate(0, 0, 7)); err != nil {
+		t.Fatal(err)
+	}
+	publishedAsDescribed(t, p, store)
 	if _, err := p.Sensitivity(t.Context(), "nothing", start()); err == nil {
 		t.Error("measured an experiment that is not there")
 	}

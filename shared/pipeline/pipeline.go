@@ -115,7 +115,7 @@ func (p *Pipeline) Resolve(ctx context.Context, _ time.Time) error {
 
 // Officer answers for the persons in the lake.
 func (p *Pipeline) Officer(store privacy.Store, key redact.Key) *privacy.Officer {
-	tables := []string{"identity_map", "identity_merge", "identity_veto"}
+	tables := []string{"identity_map", "identity_merge", "identity_veto", "fact_experiment_guardrail"}
 	for _, m := range p.Project.Models.Models {
 		tables = append(tables, m.Name)
 	}
