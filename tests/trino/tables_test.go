@@ -146,11 +146,13 @@ func TestSameRows(t *testing.T) {
 		t.Fatal(err)
 	}
 	var names []string
-	for _, s := range p.Models.Sources {
-		names = append(names, s.Name)
-	}
 	for _, m := range p.Models.Models {
 		names = append(names, m.Name)
+		for _, ref := range m.Refs {
+			if !slices.Contains(names, ref) && slices.ContainsFunc(p.Models.Sources, func(s model.Source) bool { return s.Name == ref }) {
+				names = append(names, ref)
+			}
+		}
 	}
 	for _, name := range names {
 		share(t, w, name, p.Models.ColumnsOf(name))
@@ -181,6 +183,14 @@ func TestSameRows(t *testing.T) {
 			}
 			if n := equal(t, w, measure.Query(e, used, asOf)); n == 0 {
 				t.Error("no rows were compared")
+			}
+			if n := equal(t, w, measure.GuardrailQuery(e, used, asOf)); n == 0 {
+				t.Error("no guardrails were compared")
+			}
+			for _, policy := range measure.Policies() {
+				if n := equal(t, w, measure.QueryUnder(policy, e, used, asOf)); n == 0 {
+					t.Errorf("no rows were compared under %s", policy)
+				}
 			}
 		})
 	}
