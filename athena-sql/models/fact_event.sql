@@ -12,16 +12,23 @@ with copies as (
             partition by namespace, event_id
             order by received_ts, event_ts
         ) as copy,
-        -- Who signed in in the session, if it is one and no placeholder (identity.DefaultGuards).
+        min(user_id) over (partition by namespace, anonymous_id, session_id) as least_user_id,
+        max(user_id) over (partition by namespace, anonymous_id, session_id) as greatest_user_id
+    from ref('raw_event')
+),
+
+event as (
+    select
+        *,
+        -- Who signed in in the session, if it is one person and no placeholder (identity.DefaultGuards).
         case
             when session_id is not null
-                and min(user_id) over (partition by namespace, anonymous_id, session_id)
-                    = max(user_id) over (partition by namespace, anonymous_id, session_id)
-                and min(lower(user_id)) over (partition by namespace, anonymous_id, session_id)
-                    not in ('', '0', '-1', 'null', 'nil', 'none', 'nan', 'undefined', 'unknown', 'anonymous', 'guest', 'test', '00000000-0000-0000-0000-000000000000')
-                then min(user_id) over (partition by namespace, anonymous_id, session_id)
+                and least_user_id = greatest_user_id
+                and lower(least_user_id) not in ('', '0', '-1', 'null', 'nil', 'none', 'nan', 'undefined', 'unknown', 'anonymous', 'guest', 'test', '00000000-0000-0000-0000-000000000000')
+                then least_user_id
         end as session_user_id
-    from ref('raw_event')
+    from copies
+    where copy = 1
 )
 
 select
@@ -42,5 +49,4 @@ select
     cast(from_iso8601_timestamp(event_ts) as timestamp(3)) as event_ts,
     cast(from_iso8601_timestamp(received_ts) as timestamp(3)) as received_ts,
     event_date
-from copies
-where copy = 1
+from event
