@@ -57,10 +57,10 @@ const fewest = 100
 // suppose gives the links that signals make probable between devices, no more than it takes to make the units of
 // them. What is certain must be settled in the graph: a known user teaches the weights, and no two users are linked.
 // Devices that link nobody take no part.
-func suppose(devices []Device, g *Graph, s Settings) ([]Link, error) {
+func suppose(devices []Device, g *Graph, s linkage.Settings) ([]Link, error) {
 	devices = slices.Clone(devices)
 	slices.SortFunc(devices, func(a, b Device) int { return strings.Compare(a.ID, b.ID) })
-	t := &linkage.Table{Columns: SignalColumns()}
+	t := &linkage.Table{Columns: linkage.SignalColumns()}
 	var rows []Device
 	for _, d := range devices {
 		id := "a:" + d.ID
@@ -82,7 +82,7 @@ func suppose(devices []Device, g *Graph, s Settings) ([]Link, error) {
 	if len(rows) < fewest {
 		return nil, nil
 	}
-	c := s.Comparison()
+	c := s.Comparison(g.guards.Degree) // as many as an id may have links: the certain ones stay
 	r, err := linkage.Link(t, &c, seed)
 	if err != nil {
 		return nil, fmt.Errorf("link devices: %w", err)

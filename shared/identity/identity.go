@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"verdict/shared/fault"
+	"verdict/shared/identity/linkage"
 	"verdict/shared/lake"
 	"verdict/shared/table"
 )
@@ -80,7 +81,7 @@ type Evidence struct {
 
 // Resolve makes units of evidence, and gives the ids that are of another unit than themselves. It depends on nothing
 // else, also not on the order. The graph's log is as if nothing had been known before.
-func Resolve(in Evidence, guards Guards, s Settings, now time.Time) ([]Member, *Graph, error) {
+func Resolve(in Evidence, guards Guards, s linkage.Settings, now time.Time) ([]Member, *Graph, error) {
 	g := NewGraph(guards)
 	for _, v := range in.Vetoes {
 		g.Veto(v.A, v.B)
@@ -171,7 +172,7 @@ type Resolver struct {
 	Catalog  lake.Catalog
 	NewRun   func() string
 	Now      func() time.Time
-	Settings Settings
+	Settings linkage.Settings
 }
 
 // Run makes identity_map anew when the evidence has changed, and returns the number of its rows, or -1 when nothing was
@@ -231,7 +232,7 @@ func (r *Resolver) source(ctx context.Context, guards Guards) (source, since str
 		if err != nil {
 			return "", "", nil, err
 		}
-		if since, err = r.Settings.since(signals); err != nil {
+		if since, err = firstDay(r.Settings, signals); err != nil {
 			return "", "", nil, err
 		}
 		for _, p := range signals.Partitions {
@@ -248,8 +249,8 @@ func (r *Resolver) source(ctx context.Context, guards Guards) (source, since str
 	return fmt.Sprintf("%s %x", edges.Partitions[0].Location, sha256.Sum256(rules)), since, vetoes, nil
 }
 
-// since is the first of the days that count: back from the latest, not from today, so that it follows from the data.
-func (s Settings) since(signals lake.Table) (string, error) {
+// firstDay is the first of the days that count: back from the latest, not from today, so that it follows from the data.
+func firstDay(s linkage.Settings, signals lake.Table) (string, error) {
 	if len(signals.Partitions) == 0 {
 		return "", nil
 	}

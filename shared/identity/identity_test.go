@@ -10,6 +10,7 @@ import (
 	"verdict/shared/embedded/directory"
 	"verdict/shared/embedded/duck"
 	"verdict/shared/identity"
+	"verdict/shared/identity/linkage"
 	"verdict/shared/lake"
 	"verdict/shared/table"
 )
@@ -21,7 +22,7 @@ func TestOneUserPerUnit(t *testing.T) {
 		{AnonymousID: "kiosk", UserID: "ann"},
 		{AnonymousID: "kiosk", UserID: "bob"},
 		{AnonymousID: "lent", UserID: "ann"},
-	}, Vetoes: []identity.Veto{{A: "u:ann", B: "a:lent"}}}, identity.DefaultGuards(), identity.DefaultSettings(), noon)
+	}, Vetoes: []identity.Veto{{A: "u:ann", B: "a:lent"}}}, identity.DefaultGuards(), linkage.DefaultSettings(), noon)
 	if err != nil {
 		t.Fatal(err)
 	}

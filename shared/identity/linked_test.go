@@ -92,7 +92,7 @@ func lakeOf(t *testing.T) (*identity.Resolver, func(edges []identity.Edge, devic
 	t.Cleanup(func() { w.Close() })
 	var runs int
 	newRun := func() string { runs++; return strconv.Itoa(runs) }
-	s := identity.DefaultSettings()
+	s := linkage.DefaultSettings()
 	s.LinkDevices = true
 	r := &identity.Resolver{Objects: store, Engine: w, Catalog: w, NewRun: newRun, Now: func() time.Time { return noon }, Settings: s}
 	return r, func(edges []identity.Edge, devices []device) {
@@ -279,7 +279,7 @@ func TestSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := identity.LoadSettings("identity.yaml", builtIn); err != nil || got != identity.DefaultSettings() {
+	if got, err := linkage.LoadSettings("identity.yaml", builtIn); err != nil || got != linkage.DefaultSettings() {
 		t.Errorf("the file that stands in the project says %+v, %v, want the defaults", got, err)
 	}
 	for source, want := range map[string]string{
@@ -289,7 +289,7 @@ func TestSettings(t *testing.T) {
 		"pairs: -3":                   "identity.yaml:1: a budget of pairs is a number above 0",
 		"probable: true":              `identity.yaml:1: unknown field "probable"`,
 	} {
-		if _, err := identity.LoadSettings("identity.yaml", []byte(source)); !fault.Is(err, fault.Invalid) || err.Error() != want {
+		if _, err := linkage.LoadSettings("identity.yaml", []byte(source)); !fault.Is(err, fault.Invalid) || err.Error() != want {
 			t.Errorf("%s: got %v, want %s", source, err, want)
 		}
 	}

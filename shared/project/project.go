@@ -10,7 +10,7 @@ import (
 	"verdict/events"
 	"verdict/shared/definition"
 	"verdict/shared/experiment"
-	"verdict/shared/identity"
+	"verdict/shared/identity/linkage"
 	"verdict/shared/metric"
 	"verdict/shared/model"
 	"verdict/shared/plan"
@@ -23,7 +23,7 @@ type Project struct {
 	Metrics     []metric.Metric // those that experiments can use
 	Layer       *metric.Layer   // all of them, and what they can be split by
 	Experiments []*experiment.Experiment
-	Identity    identity.Settings
+	Identity    linkage.Settings
 }
 
 // BuiltIn is the project that stands in this repository.
@@ -91,12 +91,12 @@ func loadMetrics(files fs.FS, models *model.Project) ([]metric.Metric, error) {
 
 const identityFile = "identity.yaml"
 
-func loadIdentity(files fs.FS) (identity.Settings, error) {
+func loadIdentity(files fs.FS) (linkage.Settings, error) {
 	source, err := fs.ReadFile(files, identityFile)
 	if err != nil {
-		return identity.Settings{}, fmt.Errorf("read identity settings: %w", err)
+		return linkage.Settings{}, fmt.Errorf("read identity settings: %w", err)
 	}
-	s, err := identity.LoadSettings(identityFile, source)
+	s, err := linkage.LoadSettings(identityFile, source)
 	if err != nil {
 		return s, definition.Under("athena-sql", err)
 	}

@@ -40,7 +40,7 @@ type person struct {
 // a third of them signed in on most of their devices, seven in ten consenting, and shared devices
 // that several people sign in on.
 func NewVisitors(n int, seed uint64) *Visitors {
-	v := &Visitors{Person: map[string]string{}, Table: linkage.Table{Columns: identity.SignalColumns()}}
+	v := &Visitors{Person: map[string]string{}, Table: linkage.Table{Columns: linkage.SignalColumns()}}
 	rng := rand.New(rand.NewPCG(seed, 3))
 	people := populate(rng, n)
 	for _, p := range people {

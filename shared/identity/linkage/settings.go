@@ -1,9 +1,6 @@
-package identity
+package linkage
 
-import (
-	"verdict/shared/definition"
-	"verdict/shared/identity/linkage"
-)
+import "verdict/shared/definition"
 
 // Settings say how units are made where people may choose: athena-sql/identity.yaml.
 type Settings struct {
@@ -45,12 +42,12 @@ func SignalColumns() []string {
 	return []string{"id", "user", "networks", "browser", "locale", "zone", "hours"}
 }
 
-// Comparison is how devices are compared. Networks are truncated addresses. A browser is known by its traits, and
+// Comparison is how devices are compared, and how many a unit has at most. Networks are truncated addresses. A browser is known by its traits, and
 // does not hold two cookies at once. Locale and time zone are the household's as much as the person's: they speak
-// against a match, not for it. A unit of no more records than an id may have links leaves the certain ones standing.
-func (s Settings) Comparison() linkage.Config {
-	return linkage.Config{
-		Fields: []linkage.Field{
+// against a match, not for it.
+func (s Settings) Comparison(most int) Config {
+	return Config{
+		Fields: []Field{
 			{Column: "networks", As: "set"},
 			{Column: "browser", As: "browser"},
 			{Column: "locale", As: "check"},
@@ -58,6 +55,6 @@ func (s Settings) Comparison() linkage.Config {
 			{Column: "hours", As: "profile"},
 		},
 		Blocking: [][]string{{"networks"}, {"browser", "zone", "locale"}},
-		Known:    "user", Threshold: s.Threshold, Agreement: s.Agreement, Pairs: s.Pairs, Cap: DefaultGuards().Degree,
+		Known:    "user", Threshold: s.Threshold, Agreement: s.Agreement, Pairs: s.Pairs, Cap: most,
 	}
 }
