@@ -90,8 +90,14 @@ func (a alarms) add(id, meaning string, metric awscloudwatch.IMetric, threshold,
 	alarm.AddAlarmAction(awscloudwatchactions.NewSnsAction(a.topic))
 }
 
-// runbook is where it is written what to do about an alarm, below docs: eltErrors is explained in elt-errors.md.
-func runbook(alarm string) string { return "/runbooks/" + kebab(alarm) + ".md" }
+// runbook is where it is written what to do about an alarm, below docs: eltErrors is explained in elt-errors.md. Both
+// streams fail alike.
+func runbook(alarm string) string {
+	for _, stream := range []string{"Good", "Quarantine"} {
+		alarm = strings.TrimPrefix(alarm, stream)
+	}
+	return "/runbooks/" + kebab(alarm) + ".md"
+}
 
 // kebab writes a name in small letters with hyphens between its words.
 func kebab(name string) string {

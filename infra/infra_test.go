@@ -559,36 +559,6 @@ func TestEveryAlarmReachesTheTopic(t *testing.T) {
 	}
 }
 
-// The name of the file is all that binds an alarm to its runbook.
-func TestEveryAlarmNamesItsRunbook(t *testing.T) {
-	for name, want := range map[string]string{
-		"eltErrors": "/runbooks/elt-errors.md", "GoodStreamLate": "/runbooks/good-stream-late.md", "Reading-lag_seconds": "/runbooks/reading-lag-seconds.md",
-	} {
-		if got := runbook(name); got != want {
-			t.Errorf("%s: got %s, want %s", name, got, want)
-		}
-	}
-	books, err := filepath.Glob("../docs/runbooks/*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var missing []string
-	for _, r := range all(t).of("AWS::CloudWatch::Alarm") {
-		says := r.properties["AlarmDescription"].(string)
-		_, link, found := strings.Cut(says, " docs/runbooks/")
-		if !found {
-			t.Errorf("%s says %q, and no runbook", r, says)
-		}
-		if r.stack == "prod/app" && !slices.Contains(books, filepath.Join("../docs/runbooks", link)) {
-			missing = append(missing, link)
-		}
-	}
-	slices.Sort(missing)
-	if len(missing) > 0 {
-		t.Logf("alarms without a runbook: %s", strings.Join(missing, ", "))
-	}
-}
-
 func TestCostIsToldBeforeTheBill(t *testing.T) {
 	budgets := map[string]any{}
 	for _, r := range all(t).of("AWS::Budgets::Budget") {
