@@ -547,9 +547,9 @@ func TestNobodySeesTheDashboardUnsigned(t *testing.T) {
 
 func TestEveryAlarmReachesTheTopic(t *testing.T) {
 	alarms := all(t).of("AWS::CloudWatch::Alarm")
-	// 5xx, three of each stream, the queue, errors of each function, readings of the monitor, and of queries' cost where
+	// 5xx and throttles, four of each stream, the queue, errors of each function, readings of the monitor, and of queries' cost where
 	// there is a budget.
-	if got, want := len(alarms), 3*(8+len(functionNames())+len(monitor.Limits()))+2; got != want {
+	if got, want := len(alarms), 3*(11+len(functionNames())+len(monitor.Limits()))+2; got != want {
 		t.Errorf("got %d alarms, want %d", got, want)
 	}
 	for _, r := range alarms {
