@@ -108,7 +108,7 @@ func (p *Pipeline) Resolve(ctx context.Context, _ time.Time) error {
 
 // Officer answers for the persons in the lake.
 func (p *Pipeline) Officer(store privacy.Store, key redact.Key) *privacy.Officer {
-	tables := []string{"identity_map", "identity_merge"}
+	tables := []string{"identity_map", "identity_merge", "identity_veto"}
 	for _, m := range p.Project.Models.Models {
 		tables = append(tables, m.Name)
 	}
@@ -154,7 +154,7 @@ func (p *Pipeline) Monitor(ctx context.Context, collected ledger.Collected, asOf
 	if err != nil {
 		return nil, err
 	}
-	return readings, m.Publish(ctx, p.Objects, p.NewRun(), asOf, readings, entries)
+	return readings, p.PublishReadings(ctx, asOf, readings, entries)
 }
 
 func (p *Pipeline) builder() *model.Builder {
