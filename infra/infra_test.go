@@ -171,7 +171,7 @@ func TestPermissionsNameTheirActionsAndResources(t *testing.T) {
 	}
 	// Parts of a resource, by the end of what is named: objects below a prefix, tables of the one database, versions of
 	// the function that a schedule calls.
-	parts := regexp.MustCompile(`(/(raw|quarantine|inbox|flags|identity|replay|errors|warehouse|decisions|notifications|registrations|athena/(pipeline|api|adhoc))/\*|` +
+	parts := regexp.MustCompile(`(/(raw|quarantine|inbox|flags|identity|replay|errors|warehouse|decisions|notifications|registrations|bundles|privacy/audit|athena/(pipeline|api|adhoc))/\*|` +
 		`:table/verdict_[a-z]+/\*|Function[0-9A-F]{8}.*:\*)$`)
 	var count int
 	for _, r := range all(t).resources {
@@ -307,6 +307,14 @@ func TestAFailedEventIsKept(t *testing.T) {
 			name, _, _ := strings.Cut(r.id, "Function")
 			got = append(got, name)
 		}
+	}
+	for _, r := range all(t).of("AWS::Lambda::EventInvokeConfig") {
+		if got := r.properties["MaximumRetryAttempts"]; got != 2.0 {
+			t.Errorf("%s: Lambda calls it again %v times, want 2", r, got)
+		}
+	}
+	if athena := 30 * time.Minute; 3*jobTimeout < athena { // default quota of a DML statement's time
+		t.Errorf("three calls of %s end before a statement may, which is %s", jobTimeout, athena)
 	}
 	slices.Sort(got)
 	if diff := cmp.Diff(want, got); diff != "" {
