@@ -24,7 +24,7 @@ func stateful() []string {
 	}
 }
 
-// ids lists prod and, since it has none, an edge: a line for each resource, "!" before those that must not change.
+// ids lists prod with all that an environment can have: a line for each resource, "!" before those that must not change.
 func ids(t *testing.T) []string {
 	t.Helper()
 	folder := t.TempDir()
@@ -32,7 +32,7 @@ func ids(t *testing.T) []string {
 		t.Fatal(err)
 	}
 	e := edge()
-	e.Name, e.Keep, e.Namespaces, e.Budget = "prod", true, prod().Namespaces, prod().Budget
+	e.Name, e.Keep, e.Namespaces, e.Budget, e.QuickSight = "prod", true, prod().Namespaces, prod().Budget, withQuickSight().QuickSight
 	s, err := synthesize(folder, e)
 	if err != nil {
 		t.Fatal(err)
