@@ -24,6 +24,13 @@ func stateful() []string {
 	}
 }
 
+// complete is prod with all that an environment can have.
+func complete() Environment {
+	e := edge()
+	e.Name, e.Keep, e.Namespaces, e.Budget, e.QuickSight = "prod", true, prod().Namespaces, prod().Budget, withQuickSight().QuickSight
+	return e
+}
+
 // ids lists prod with all that an environment can have: a line for each resource, "!" before those that must not change.
 func ids(t *testing.T) []string {
 	t.Helper()
@@ -31,9 +38,7 @@ func ids(t *testing.T) []string {
 	if err := build(folder); err != nil {
 		t.Fatal(err)
 	}
-	e := edge()
-	e.Name, e.Keep, e.Namespaces, e.Budget, e.QuickSight = "prod", true, prod().Namespaces, prod().Budget, withQuickSight().QuickSight
-	s, err := synthesize(folder, e)
+	s, err := synthesize(folder, complete())
 	if err != nil {
 		t.Fatal(err)
 	}
