@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -175,4 +176,25 @@ func (r *rig) ask(t *testing.T, method, target string, header ...string) *httpte
 	w := httptest.NewRecorder()
 	r.ServeHTTP(w, request)
 	return w
+}
+
+const wideRows = 900
+
+// wide publishes a day of many long texts: together more than a page holds.
+func (r *rig) wide(t *testing.T) {
+	t.Helper()
+	at := january(15)
+	rows := make([]event, wideRows)
+	for i := range rows {
+		rows[i] = event{Name: "product_viewed", Properties: fmt.Sprintf(`{"page_type":"%04d%s"}`, i, strings.Repeat("x", 8000)), Context: "{}", At: at, Day: at.Format(time.DateOnly)}
+	}
+	publish(t, r, table.Place{Table: "fact_event", Run: "wide", PartitionBy: []string{"event_date"}, Values: []string{at.Format(time.DateOnly)}}, rows)
+}
+
+// block publishes a decision that blocks new_navigation.
+func (r *rig) block(t *testing.T) {
+	t.Helper()
+	publish(t, r, table.Place{Table: "fact_decision", Run: "block"}, []decide.Decision{
+		{ID: "3", ExperimentID: "new_navigation", AsOf: "2026-01-11", Verdict: decide.Blocked, Headline: "Find out", Reasons: []decide.Reason{{Code: "srm", Text: "Too few in an arm."}}, DecidedAt: january(11)},
+	})
 }
