@@ -1,6 +1,7 @@
 package metricsapi
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -24,11 +25,22 @@ type answer struct {
 
 // fixed is an answer that is made already.
 func fixed(body any) (answer, error) {
-	text, err := json.Marshal(body)
+	text, err := plain(body)
 	if err != nil {
-		return answer{}, fmt.Errorf("write answer: %w", err)
+		return answer{}, err
 	}
 	return answer{hash(string(text)), func() (any, string, error) { return json.RawMessage(text), "", nil }}, nil
+}
+
+// plain is JSON in which SQL stays readable: nothing here becomes HTML, so < and > need no escape.
+func plain(body any) ([]byte, error) {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(body); err != nil {
+		return nil, fmt.Errorf("write answer: %w", err)
+	}
+	return out.Bytes(), nil
 }
 
 func hash(parts ...string) string {
@@ -51,7 +63,7 @@ func (a *api) write(w http.ResponseWriter, r *http.Request, found answer) {
 		a.fail(w, r, internal{err})
 		return
 	}
-	text, err := json.Marshal(body)
+	text, err := plain(body)
 	if err != nil {
 		a.fail(w, r, internal{err})
 		return
@@ -65,10 +77,10 @@ func (a *api) write(w http.ResponseWriter, r *http.Request, found answer) {
 
 func send(w http.ResponseWriter, r *http.Request, status int, kind string, text []byte) {
 	w.Header().Set("Content-Type", kind)
-	w.Header().Set("Content-Length", strconv.Itoa(len(text)+1))
+	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(append(text, '\n')) // a client that left needs no answer
+		_, _ = w.Write(text) // a client that left needs no answer
 	}
 }
 
@@ -155,7 +167,7 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 		p.Reference = strconv.FormatInt(a.Now().UnixNano(), 36)
 		a.Log.ErrorContext(r.Context(), "answer", slog.String("path", r.URL.Path), slog.String("reference", p.Reference), slog.Any("error", err))
 	}
-	text, err := json.Marshal(p)
+	text, err := plain(p)
 	if err != nil {
 		panic("metricsapi: a problem does not marshal: " + err.Error()) // plain fields only: cannot happen
 	}
