@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -50,6 +51,23 @@ func serve(t *testing.T, verdict, lake string) string {
 	return ""
 }
 
+// follow runs the docs' Python with the requests that schemathesis brings.
+func follow(t *testing.T, schemathesis, at string) {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/metrics-api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, code, _ := strings.Cut(string(text), "```python\n")
+	code, _, _ = strings.Cut(code, "```")
+	python := exec.CommandContext(t.Context(), filepath.Join(filepath.Dir(schemathesis), "python"), "-c", code)
+	python.Env = append(os.Environ(), "API="+at, "KEY=rk_local")
+	out, err := python.CombinedOutput()
+	if rows := strings.Count(string(out), "\n"); err != nil || rows < 7 { // pages have three
+		t.Errorf("%d rows, %v\n%s", rows, err, out)
+	}
+}
+
 func TestSchemathesisFindsNothing(t *testing.T) {
 	schemathesis := os.Getenv("SCHEMATHESIS")
 	if schemathesis == "" {
@@ -62,6 +80,7 @@ func TestSchemathesisFindsNothing(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	at := serve(t, verdict, lake)
+	t.Run("the docs' way to follow pages", func(t *testing.T) { follow(t, schemathesis, at) })
 	// The run is the same each time, or a finding would be gone with the next.
 	st := exec.CommandContext(t.Context(), schemathesis, "--config-file", path(t, "schemathesis.toml"), "run", at+"/openapi.json",
 		"--header", "X-Api-Key: rk_local", "--checks", "all", "--seed", "1", "--generation-deterministic", "--max-examples", "50", "--no-color")
