@@ -171,7 +171,7 @@ func TestPermissionsNameTheirActionsAndResources(t *testing.T) {
 	}
 	// Parts of a resource, by the end of what is named: objects below a prefix, tables of the one database, versions of
 	// the function that a schedule calls.
-	parts := regexp.MustCompile(`(/(raw|quarantine|inbox|flags|identity|replay|errors|warehouse|decisions|notifications|athena/(pipeline|api|adhoc))/\*|` +
+	parts := regexp.MustCompile(`(/(raw|quarantine|inbox|flags|identity|replay|errors|warehouse|decisions|notifications|registrations|athena/(pipeline|api|adhoc))/\*|` +
 		`:table/verdict_[a-z]+/\*|Function[0-9A-F]{8}.*:\*)$`)
 	var count int
 	for _, r := range all(t).resources {
@@ -548,8 +548,8 @@ func TestNobodySeesTheDashboardOrMetricsUnsigned(t *testing.T) {
 
 func TestEveryAlarmReachesTheTopic(t *testing.T) {
 	alarms := all(t).of("AWS::CloudWatch::Alarm")
-	// 5xx of the collector and of the metrics API, three of each stream, the queue, errors of each function, readings of the monitor, and of queries' cost where
-	// there is a budget.
+	// 5xx of the collector and of the metrics API, three of each stream, the queue, errors of each function, readings of
+	// the monitor, and of queries' cost where there is a budget.
 	if got, want := len(alarms), 3*(9+len(functionNames())+len(monitor.Limits()))+2; got != want {
 		t.Errorf("got %d alarms, want %d", got, want)
 	}

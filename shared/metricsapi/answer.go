@@ -86,7 +86,7 @@ func send(w http.ResponseWriter, r *http.Request, status int, kind string, text 
 
 // has tells whether a client has the version, by its If-None-Match. Tags are compared weakly (RFC 9110, 13.1.2).
 func has(header, tag string) bool {
-	for _, known := range strings.Split(header, ",") {
+	for known := range strings.SplitSeq(header, ",") {
 		known = strings.TrimSpace(known)
 		if known == "*" || strings.TrimPrefix(known, "W/") == tag {
 			return true

@@ -165,7 +165,7 @@ func (a *api) listExperiments(r request) (answer, error) {
 		return answer{}, err
 	}
 	return answer{whole, func() (any, string, error) {
-		all, err := a.summaries(r.ctx, t, some)
+		all, err := summaries(r.ctx, t, some)
 		if err != nil {
 			return nil, "", err
 		}
@@ -187,7 +187,7 @@ func verdicts() []string {
 	return out
 }
 
-func (a *api) summaries(ctx context.Context, t tables, some []*experiment.Experiment) ([]summary, error) {
+func summaries(ctx context.Context, t tables, some []*experiment.Experiment) ([]summary, error) {
 	var decisions []decide.Decision
 	var checks []evaluate.Check
 	err := together(

@@ -53,7 +53,7 @@ type log struct {
 	said []string
 }
 
-func (l *log) Enabled(context.Context, slog.Level) bool { return true }
+func (*log) Enabled(context.Context, slog.Level) bool { return true }
 func (l *log) Handle(_ context.Context, r slog.Record) error {
 	r.Attrs(func(a slog.Attr) bool { l.said = append(l.said, a.String()); return true })
 	return nil

@@ -3,6 +3,7 @@ package metricsapi
 import (
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -108,9 +109,7 @@ func (r request) next(offset int, version string) string {
 		panic("metricsapi: a cursor does not marshal: " + err.Error()) // plain fields only: cannot happen
 	}
 	query := url.Values{}
-	for name, values := range r.query {
-		query[name] = values
-	}
+	maps.Copy(query, r.query)
 	query.Set("cursor", base64.RawURLEncoding.EncodeToString(text))
 	at := url.URL{Path: r.path, RawQuery: query.Encode()}
 	return at.String()

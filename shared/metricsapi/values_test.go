@@ -2,6 +2,7 @@ package metricsapi_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -185,7 +186,7 @@ func TestAnETagFollowsTheAnswer(t *testing.T) {
 		tags[target] = r.get(t, target).Header().Get("ETag")
 	}
 	engine := r.source.Engine
-	r.source.Engine = broken{engine, fmt.Errorf("asked")}
+	r.source.Engine = broken{engine, errors.New("asked")}
 	for target, tag := range tags {
 		if w := r.get(t, target, "If-None-Match", tag); w.Code != http.StatusNotModified || w.Header().Get("ETag") != tag {
 			t.Errorf("%s: got %d", target, w.Code)

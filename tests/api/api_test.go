@@ -36,7 +36,7 @@ func serve(t *testing.T, verdict, lake string) string {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { cmd.Wait() }) //nolint:errcheck // it is told to end
+	t.Cleanup(func() { cmd.Wait() })
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		if m := regexp.MustCompile(`^Metrics +(http://127\.0\.0\.1:\d+/\S+)`).FindStringSubmatch(lines.Text()); m != nil {
