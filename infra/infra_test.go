@@ -218,7 +218,7 @@ func TestOnlyTheDeciderMovesFlagsAndOnlyWhoSendsEventsReadsKeys(t *testing.T) {
 	for _, r := range all(t).of("AWS::IAM::Policy") {
 		for _, s := range list(in(r.properties, "PolicyDocument")["Statement"]) {
 			if statement := s.(object); slices.Contains(list(statement["Action"]), any("secretsmanager:GetSecretValue")) {
-				for _, secret := range []string{"WriteKeys", "Flags", "Slack"} {
+				for _, secret := range []string{"WriteKeys", "ReadKeys", "Flags", "Slack"} {
 					if strings.Contains(text(statement["Resource"]), "Secrets"+secret) && r.stack == "prod/app" {
 						name, _, _ := strings.Cut(r.id, "Role")
 						readers[secret] = append(readers[secret], name)
@@ -230,7 +230,7 @@ func TestOnlyTheDeciderMovesFlagsAndOnlyWhoSendsEventsReadsKeys(t *testing.T) {
 	for _, names := range readers {
 		slices.Sort(names)
 	}
-	want := map[string][]string{"WriteKeys": {"canary", "collector"}, "Flags": {"decider"}, "Slack": {"notifier"}}
+	want := map[string][]string{"WriteKeys": {"canary", "collector"}, "ReadKeys": {"metrics"}, "Flags": {"decider"}, "Slack": {"notifier"}}
 	if diff := cmp.Diff(want, readers); diff != "" {
 		t.Errorf("readers of secrets (-want +got):\n%s", diff)
 	}
@@ -251,6 +251,7 @@ func TestFunctionsAreToldWhatTheyUse(t *testing.T) {
 			setting.FlagPlatform, setting.FlagToken, setting.FlagProject, setting.FlagStage, setting.FlagURL, setting.Datafile),
 		"notifier":  {setting.LakeBucket, setting.SlackWebhook, setting.Dashboard},
 		"dashboard": lake,
+		"metrics":   append(slices.Clone(lake), setting.ReadKeys, setting.QueryBytes),
 	}
 	for name, settings := range want {
 		want[name] = slices.Sorted(slices.Values(append(slices.Clone(settings), setting.Environment)))
@@ -480,7 +481,7 @@ func TestEachAskerHasItsWorkgroup(t *testing.T) {
 	}
 	functions := map[string]string{
 		"elt": "verdict-prod-pipeline", "identity": "verdict-prod-pipeline", "evaluator": "verdict-prod-pipeline",
-		"decider": "verdict-prod-pipeline", "monitor": "verdict-prod-pipeline", "dashboard": "verdict-prod-api",
+		"decider": "verdict-prod-pipeline", "monitor": "verdict-prod-pipeline", "dashboard": "verdict-prod-api", "metrics": "verdict-prod-api",
 	}
 	if diff := cmp.Diff(functions, asks); diff != "" {
 		t.Errorf("workgroups of functions (-want +got):\n%s", diff)
@@ -531,10 +532,10 @@ func TestDataOutlivesItsStackInProdOnly(t *testing.T) {
 	}
 }
 
-func TestNobodySeesTheDashboardUnsigned(t *testing.T) {
+func TestNobodySeesTheDashboardOrMetricsUnsigned(t *testing.T) {
 	for _, r := range all(t).of("AWS::ApiGatewayV2::Route") {
 		want := "NONE"
-		if strings.HasPrefix(r.id, "dashboard") {
+		if strings.HasPrefix(r.id, "dashboard") || strings.HasPrefix(r.id, "metricsSigned") {
 			want = "AWS_IAM"
 		}
 		if got := r.properties["AuthorizationType"]; got != want {
@@ -555,9 +556,9 @@ func TestNobodySeesTheDashboardUnsigned(t *testing.T) {
 
 func TestEveryAlarmReachesTheTopic(t *testing.T) {
 	alarms := all(t).of("AWS::CloudWatch::Alarm")
-	// 5xx and throttles, four of each stream, the queue, errors of each function, readings of the monitor, and of queries' cost where
+	// 5xx of the collector and of the metrics API, throttles, four of each stream, the queue, errors of each function, readings of the monitor, and of queries' cost where
 	// there is a budget.
-	if got, want := len(alarms), 3*(11+len(functionNames())+len(monitor.Limits()))+2; got != want {
+	if got, want := len(alarms), 3*(12+len(functionNames())+len(monitor.Limits()))+2; got != want {
 		t.Errorf("got %d alarms, want %d", got, want)
 	}
 	for _, r := range alarms {

@@ -194,6 +194,7 @@ func TestSameRows(t *testing.T) {
 			}
 		})
 	}
+	t.Run("metrics API", func(t *testing.T) { sameAnswers(t, w, p) })
 }
 
 func daysOf(t *testing.T, w *duck.Warehouse) []string {
