@@ -73,6 +73,11 @@ func (a *Approvals) Give(ctx context.Context, experimentID, decisionID string, a
 	return *given, nil
 }
 
+// Answerable tells whether a decision asks people for something that nobody has answered.
+func (d Decision) Answerable() bool {
+	return d.Mode == string(experiment.Propose) && d.Action != "" && d.Answer == "" && d.AppliedAt.IsZero()
+}
+
 // answerable says why a decision cannot be answered, if so.
 func (a *Approvals) answerable(history []Decision, i int) error {
 	d, last := history[i], history[len(history)-1]
