@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+
+	"verdict/shared/decide"
 )
 
 // program is what a command needs of the process it runs in.
@@ -42,6 +44,8 @@ func commands() []command {
 		{"privacy", "erase|export|audit [--by NAME] ID…", "erase or export all that is held about a person; show what was done (docs/privacy.md)", program.privacy},
 		{"cost", "[--events-per-day N] [--experiments M] [--container] [--json]", "price a deployment on AWS, service by service, and name the quotas that bind (docs/cost.md)", program.cost},
 		{"experiment", "check|list|show|plan", "check experiments, list and show them, plan one: power, run time, cost, what a change would do (docs/experiments.md)", program.experiment},
+		{"approve", "[--by NAME] [--lake DIR] DECISION", "approve the change that an experiment in mode propose asks for; the next run applies it (docs/notifications.md)", answer(decide.Approved)},
+		{"reject", "[--by NAME] [--lake DIR] DECISION", "reject it", answer(decide.Rejected)},
 		{"check", "[--project DIR]", "check tracking plan, models, metrics and experiments", program.check},
 		{"verify", "[--lake DIR] [--json] BUNDLE…", "recompute what an evaluation found and decided from its bundle, a file, hash or experiment; exits 1 if it differs, 2 if it cannot be read (docs/bundle.md)", program.verify},
 		{"flag", "[--rebucket] show|on|off FLAG, ramp FLAG RULE SHARE, conclude|rollback FLAG RULE VARIANT", "read or move a flag on the platform that FLAG_PLATFORM, FLAG_PROJECT, FLAG_ENVIRONMENT and FLAG_TOKEN name (docs/flags.md)", program.moveFlag},

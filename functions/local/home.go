@@ -213,14 +213,18 @@ func (h *home) listen(ctx context.Context, address string, handler http.Handler)
 	return listener.Addr().String(), nil
 }
 
-// front is what the API Gateway serves: the collector, and the dashboard for everything else.
-func (h *home) front() http.Handler {
+// front is what the API Gateway serves: the collector, Slack's answers if there is a handler for them, and the
+// dashboard for everything else.
+func (h *home) front(actions http.Handler) http.Handler {
 	collector := gateway.Handler(lambdaio.HTTP(&collect.Handler{
 		Plan: h.project.Plan, Good: h.good, Quarantine: h.quarantine, Keys: collect.FixedKeys(map[string]string{writeKey: namespace}), Log: h.log, Now: h.now, Meter: h.counter,
 	}), h.now)
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", collector)
 	mux.Handle("/health", collector)
+	if actions != nil {
+		mux.Handle(slackActions, gateway.Handler(lambdaio.HTTP(actions), h.now))
+	}
 	mux.Handle("/", gateway.Handler(lambdaio.HTTP(dashboard.New(h.warehouse, h.project.Experiments, h.now, h.log, "bin/verdict run")), h.now))
 	return mux
 }

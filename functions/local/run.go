@@ -72,11 +72,17 @@ func (h *home) readFlags(context.Context) ([]feature.Flag, error) {
 }
 
 // senders are the channels of this home: printed, kept as SNS would get it, and posted to the
-// Slack webhook that is configured, if any.
+// Slack webhook that is configured, or by its bot, if any; with buttons if answers can be verified.
 func (h *home) senders(p program) []notify.Sender {
 	out := []notify.Sender{&outbox.Console{W: p.err}, &outbox.SNS{Objects: h.store}}
-	if url, ok := p.env("VERDICT_SLACK_WEBHOOK"); ok && url != "" {
-		out = append(out, slack.New(url, &http.Client{Timeout: 10 * time.Second}))
+	secret, ok := p.env("VERDICT_SLACK_TOKEN")
+	if !ok || secret == "" {
+		secret, _ = p.env("VERDICT_SLACK_WEBHOOK")
+	}
+	if secret != "" {
+		channel, _ := p.env("VERDICT_SLACK_CHANNEL")
+		signed, _ := p.env("VERDICT_SLACK_SIGNING_SECRET")
+		out = append(out, slack.Open(secret, channel, &http.Client{Timeout: 10 * time.Second}).WithButtons(signed != ""))
 	}
 	return out
 }
