@@ -45,6 +45,14 @@ type Environment struct {
 	Docs          string // address at which people read this repository's docs, for links in alarms; empty: paths in it
 	DecisionEmail string // where decisions go
 	Flags         Flags
+	Slack         Slack
+}
+
+// Slack is how decisions are told and answered there. Its secrets are filled by people (docs/notifications.md).
+type Slack struct {
+	Channel   string   // that a bot posts to, such as "C0123456789"; a webhook has its own
+	Buttons   bool     // proposals can be answered: the app's request URL is set
+	Approvers []string // ids of the users who may answer, such as "U0123456789"; empty: everybody in the channel
 }
 
 // Domain is the address of the collector on the customer's own site, which keeps browsers from
@@ -143,6 +151,10 @@ func (e Environment) check() error {
 	for _, url := range []string{e.Flags.BaseURL, e.Flags.Datafile} {
 		must(url == "" || strings.HasPrefix(url, "https://"), "Flags: %q must start with https://", url)
 	}
+	for _, user := range e.Slack.Approvers {
+		must(matches("[UW][A-Z0-9]+", user), "Slack: approver %q must be a user's id such as U0123456789", user)
+	}
+	must(matches("([CG][A-Z0-9]+)?", e.Slack.Channel), "Slack: Channel %q must be a channel's id such as C0123456789", e.Slack.Channel)
 	return errors.Join(wrong...)
 }
 

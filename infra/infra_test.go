@@ -171,7 +171,7 @@ func TestPermissionsNameTheirActionsAndResources(t *testing.T) {
 	}
 	// Parts of a resource, by the end of what is named: objects below a prefix, tables of the one database, versions of
 	// the function that a schedule calls.
-	parts := regexp.MustCompile(`(/(raw|quarantine|inbox|flags|identity|replay|errors|warehouse|decisions|notifications|athena/(pipeline|api|adhoc))/\*|` +
+	parts := regexp.MustCompile(`(/(raw|quarantine|inbox|flags|identity|replay|errors|warehouse|decisions|approvals|registrations|bundles|notifications|athena/(pipeline|api|adhoc))/\*|` +
 		`:table/verdict_[a-z]+/\*|Function[0-9A-F]{8}.*:\*)$`)
 	var count int
 	for _, r := range all(t).resources {
@@ -218,7 +218,7 @@ func TestOnlyTheDeciderMovesFlagsAndOnlyWhoSendsEventsReadsKeys(t *testing.T) {
 	for _, r := range all(t).of("AWS::IAM::Policy") {
 		for _, s := range list(in(r.properties, "PolicyDocument")["Statement"]) {
 			if statement := s.(object); slices.Contains(list(statement["Action"]), any("secretsmanager:GetSecretValue")) {
-				for _, secret := range []string{"WriteKeys", "Flags", "Slack"} {
+				for _, secret := range []string{"WriteKeys", "Flags", "Slack", "Signing"} {
 					if strings.Contains(text(statement["Resource"]), "Secrets"+secret) && r.stack == "prod/app" {
 						name, _, _ := strings.Cut(r.id, "Role")
 						readers[secret] = append(readers[secret], name)
@@ -230,7 +230,7 @@ func TestOnlyTheDeciderMovesFlagsAndOnlyWhoSendsEventsReadsKeys(t *testing.T) {
 	for _, names := range readers {
 		slices.Sort(names)
 	}
-	want := map[string][]string{"WriteKeys": {"canary", "collector"}, "Flags": {"decider"}, "Slack": {"notifier"}}
+	want := map[string][]string{"WriteKeys": {"canary", "collector"}, "Flags": {"decider"}, "Slack": {"notifier"}, "Signing": {"slack"}}
 	if diff := cmp.Diff(want, readers); diff != "" {
 		t.Errorf("readers of secrets (-want +got):\n%s", diff)
 	}
@@ -249,7 +249,8 @@ func TestFunctionsAreToldWhatTheyUse(t *testing.T) {
 		"evaluator": job,
 		"decider": append(slices.Clone(job), setting.DecisionTopic, setting.Dashboard,
 			setting.FlagPlatform, setting.FlagToken, setting.FlagProject, setting.FlagStage, setting.FlagURL, setting.Datafile),
-		"notifier":  {setting.LakeBucket, setting.SlackWebhook, setting.Dashboard},
+		"notifier":  {setting.LakeBucket, setting.SlackWebhook, setting.SlackChannel, setting.SlackButtons, setting.Dashboard},
+		"slack":     {setting.LakeBucket, setting.SlackSigning, setting.Approvers, setting.AnswerTopic},
 		"dashboard": lake,
 	}
 	for name, settings := range want {
@@ -547,9 +548,9 @@ func TestNobodySeesTheDashboardUnsigned(t *testing.T) {
 
 func TestEveryAlarmReachesTheTopic(t *testing.T) {
 	alarms := all(t).of("AWS::CloudWatch::Alarm")
-	// 5xx, three of each stream, the queue, errors of each function, readings of the monitor, and of queries' cost where
+	// 5xx of the collector and of slack, three of each stream, the queue, errors of each function, readings of the monitor, and of queries' cost where
 	// there is a budget.
-	if got, want := len(alarms), 3*(8+len(functionNames())+len(monitor.Limits()))+2; got != want {
+	if got, want := len(alarms), 3*(9+len(functionNames())+len(monitor.Limits()))+2; got != want {
 		t.Errorf("got %d alarms, want %d", got, want)
 	}
 	for _, r := range alarms {
@@ -697,6 +698,23 @@ func TestAnEnvironmentCanHaveADomainAndAddressees(t *testing.T) {
 	})
 }
 
+// An answer in Slack starts the decider, and nothing else may.
+func TestAnAnswerStartsTheDecider(t *testing.T) {
+	for _, r := range all(t).of("AWS::SNS::Subscription") {
+		if strings.Contains(text(r.properties["TopicArn"]), "slackAnswered") && !strings.Contains(text(r.properties["Endpoint"]), "deciderFunction") {
+			t.Errorf("%s is told of answers", r)
+		}
+	}
+	holds(t, func() {
+		all(t).templates["prod/app"].HasResourceProperties(jsii.String("AWS::SNS::Subscription"), object{
+			"TopicArn": object{"Ref": assertions.Match_StringLikeRegexp(jsii.String("^slackAnswered"))}, "Protocol": "lambda",
+		})
+		all(t).templates["prod/app"].HasResourceProperties(jsii.String("AWS::ApiGatewayV2::Stage"), object{
+			"ApiId": object{"Ref": assertions.Match_StringLikeRegexp(jsii.String("^slackApi"))}, "DefaultRouteSettings": object{"ThrottlingRateLimit": slackRate, "ThrottlingBurstLimit": slackBurst},
+		})
+	})
+}
+
 // LaunchDarkly has no datafile: whoever reads flags needs its token too.
 func TestAnEnvironmentCanUseLaunchDarkly(t *testing.T) {
 	folder := t.TempDir()
@@ -752,6 +770,8 @@ func TestABrokenEnvironmentSaysWhatIsWrong(t *testing.T) {
 		"platform":    {func(e *Environment) { e.Flags.Platform = "unleash" }, `dev: Flags: Platform "unleash" must be`},
 		"datafile":    {func(e *Environment) { e.Flags.Platform, e.Flags.Datafile = "launchdarkly", "https://a" }, "dev: Flags: Datafile is Optimizely's"},
 		"plain http":  {func(e *Environment) { e.Flags.BaseURL = "http://a" }, `dev: Flags: "http://a" must start with https://`},
+		"approver":    {func(e *Environment) { e.Slack.Approvers = []string{"jane"} }, `dev: Slack: approver "jane" must be a user's id`},
+		"channel":     {func(e *Environment) { e.Slack.Channel = "#deploys" }, `dev: Slack: Channel "#deploys" must be`},
 		"prod's data": {func(e *Environment) { e.Name, e.Keep = "prod", false }, "prod: Keep must be true"},
 	} {
 		t.Run(name, func(t *testing.T) {

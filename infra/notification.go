@@ -42,6 +42,8 @@ func newNotification(scope constructs.Construct, f functions, d data, failed aws
 			settings: map[string]*string{
 				setting.LakeBucket:   d.lake.bucket.BucketName(),
 				setting.SlackWebhook: d.secrets.slack.Ref(),
+				setting.SlackChannel: &f.environment.Slack.Channel,
+				setting.SlackButtons: jsii.String(yes(f.environment.Slack.Buttons)),
 				setting.Dashboard:    dashboard,
 			},
 			allows: append(allows, d.secrets.reading(d.secrets.slack)),
@@ -52,4 +54,11 @@ func newNotification(scope constructs.Construct, f functions, d data, failed aws
 		n.decisions.AddSubscription(awssnssubscriptions.NewEmailSubscription(&f.environment.DecisionEmail, nil))
 	}
 	return n
+}
+
+func yes(on bool) string {
+	if on {
+		return setting.Yes
+	}
+	return ""
 }

@@ -9,7 +9,7 @@ import (
 
 // secrets are made empty; people fill them (docs/deploy.md). CloudFormation never knows a value.
 type secrets struct {
-	writeKeys, flags, slack awssecretsmanager.CfnSecret
+	writeKeys, flags, slack, signing awssecretsmanager.CfnSecret
 }
 
 func newSecrets(scope constructs.Construct, e Environment) secrets {
@@ -25,7 +25,8 @@ func newSecrets(scope constructs.Construct, e Environment) secrets {
 	return secrets{
 		writeKeys: secret("WriteKeys", "write-keys", "JSON object: write key to namespace"),
 		flags:     secret("Flags", "flags", "API token of the flag platform, plain text"),
-		slack:     secret("Slack", "slack", "address of a Slack webhook, plain text"),
+		slack:     secret("Slack", "slack", "address of a Slack webhook or token of a bot, plain text"),
+		signing:   secret("Signing", "slack-signing", "signing secret of the Slack app, plain text"),
 	}
 }
 

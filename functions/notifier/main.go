@@ -16,6 +16,8 @@ import (
 
 func main() {
 	home := lambdaio.Must(awsio.Open(context.Background(), os.LookupEnv, time.Now))
-	webhook := func(ctx context.Context) (string, error) { return home.Secret(ctx, setting.SlackWebhook) }
-	lambda.Start(notifier.Handler(lambdaio.Must(home.Objects()), webhook, lambdaio.Must(home.Setting(setting.Dashboard))))
+	v := lambdaio.Must(home.Settings(setting.Dashboard, setting.SlackChannel, setting.SlackButtons))
+	secret := func(ctx context.Context) (string, error) { return home.Secret(ctx, setting.SlackWebhook) }
+	channel := notifier.Channel(secret, v[1], v[2] == setting.Yes)
+	lambda.Start(notifier.Handler(lambdaio.Must(home.Objects()), channel, v[0]))
 }

@@ -17,6 +17,7 @@ import (
 	"verdict/shared/fault"
 	"verdict/shared/lake"
 	"verdict/shared/lambdaio/notifier"
+	"verdict/shared/slack"
 )
 
 func TestSlackIsToldOnce(t *testing.T) {
@@ -40,15 +41,15 @@ func TestSlackIsToldOnce(t *testing.T) {
 	}))
 	defer channel.Close()
 
-	missing := notifier.Handler(store, func(context.Context) (string, error) { return "", fault.New(fault.NotFound, "no value") }, "")
+	missing := notifier.Handler(store, slackOf("", fault.New(fault.NotFound, "no value")), "")
 	if err := missing(t.Context(), events.SNSEvent{}); err != nil || len(posts) != 0 {
 		t.Errorf("without a webhook: %v, %d posts", err, len(posts))
 	}
 	locked := errors.New("access denied")
-	if err := notifier.Handler(store, func(context.Context) (string, error) { return "", locked }, "")(t.Context(), events.SNSEvent{}); !errors.Is(err, locked) {
+	if err := notifier.Handler(store, slackOf("", locked), "")(t.Context(), events.SNSEvent{}); !errors.Is(err, locked) {
 		t.Errorf("a secret that cannot be read: %v", err)
 	}
-	tell := notifier.Handler(store, func(context.Context) (string, error) { return channel.URL, nil }, "https://verdict.example.com")
+	tell := notifier.Handler(store, slackOf(channel.URL, nil), "https://verdict.example.com")
 	if err := tell(t.Context(), events.SNSEvent{}); !fault.Is(err, fault.Transient) {
 		t.Errorf("while Slack is away: %v, want an error that Lambda retries", err)
 	}
@@ -61,4 +62,9 @@ func TestSlackIsToldOnce(t *testing.T) {
 	if len(posts) != 2 || !strings.Contains(posts[1], "Ship treatment of Checkout") || !strings.Contains(posts[1], "https://verdict.example.com/experiments/checkout") {
 		t.Errorf("posts %v, want the failed one and one more", posts)
 	}
+}
+
+// slackOf is the channel of a secret, or of a secret that cannot be read.
+func slackOf(secret string, err error) func(context.Context) (*slack.Sender, error) {
+	return notifier.Channel(func(context.Context) (string, error) { return secret, err }, "", false)
 }
