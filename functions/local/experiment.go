@@ -33,11 +33,14 @@ verdict experiment list [--lake DIR] [--project DIR] [--json]
   list the experiments and where each is
 verdict experiment show [--lake DIR] [--project DIR] [--json] ID
   show a definition, what was registered at its start and changed since, and the decisions
+verdict experiment plan [--lake DIR] [--project DIR] [--days N] [--like OTHER] [--power P] [--as-of DATE] [--json] ID
+  what it would find, how long that takes and what it reads, on recent traffic; of a running experiment also what
+  its readout becomes under the definition in the project, beside the registered one
 
 `)
 		flags.PrintDefaults()
 	}
-	const verbs = "experiment wants one of check, list, show"
+	const verbs = "experiment wants one of check, list, show, plan"
 	if len(args) == 0 {
 		flags.Usage()
 		return errors.New(verbs)
@@ -51,6 +54,8 @@ verdict experiment show [--lake DIR] [--project DIR] [--json] ID
 			return flag.ErrHelp // flag has printed what is wrong
 		}
 		return p.checkExperiments(*projectDir, *asJSON, flags.Args())
+	case "plan":
+		return p.planExperiment(ctx, flags, projectDir, asJSON, rest)
 	case "list", "show":
 		lakeDir := flags.String("lake", ".verdict/lake", "folder of the lake")
 		if err := parse(flags, rest, map[string]int{"list": 0, "show": 1}[verb]); err != nil {

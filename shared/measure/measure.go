@@ -150,6 +150,19 @@ func (m *Measurer) Run(ctx context.Context, experiments []*experiment.Experiment
 	return table.Write(ctx, m.Objects, m.Catalog, place("fact_experiment_traffic"), traffic)
 }
 
+// At measures one experiment as of a day and publishes nothing.
+func (m *Measurer) At(ctx context.Context, e *experiment.Experiment, metrics []metric.Metric, asOf time.Time) ([]Statistic, []Exposure, error) {
+	statistics, err := m.statistics(ctx, e, metrics, asOf)
+	if err != nil {
+		return nil, nil, fmt.Errorf("measure %s: %w", e.ID, err)
+	}
+	traffic, err := m.traffic(ctx, []string{cohort(e, asOf)}, asOf)
+	if err != nil {
+		return nil, nil, fmt.Errorf("count traffic: %w", err)
+	}
+	return statistics, traffic, nil
+}
+
 // Select returns the definitions of an experiment's metrics, in its order.
 func Select(e *experiment.Experiment, metrics []metric.Metric) ([]metric.Metric, error) {
 	out := make([]metric.Metric, len(e.Metrics))
