@@ -53,7 +53,7 @@ func newJobs(scope constructs.Construct, f functions, d data, decided, answered 
 	evaluator.reads, evaluator.writes = []string{warehouse, flagFiles, registrations}, []string{warehouse, registrations, bundles}
 
 	decider := job{name: "decider", schedule: at.Decide, description: "Decides, moves rollouts and tells people"}
-	decider.writes = []string{warehouse, decisions, notifications, bundles}
+	decider.writes = []string{warehouse, decisions, notifications, bundles, restatements}
 	decider.reads = append([]string{approvals}, decider.writes...)
 	decider.answers = answered
 	decider.settings = from.settings(d.secrets)

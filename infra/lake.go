@@ -22,6 +22,7 @@ const (
 	decisions     = "decisions/"
 	approvals     = "approvals/"     // what people said to proposals
 	bundles       = "bundles/"       // what decisions rest on
+	restatements  = "restatements/"  // decisions, taken again on events that came late
 	registrations = "registrations/" // experiments, as they were defined at their start and later
 	notifications = "notifications/"
 	answers       = "athena/" // of queries

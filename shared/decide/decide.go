@@ -135,11 +135,11 @@ func (in Evidence) end(d *Decision) {
 		case bestCase(r) < e.MDE:
 			excluded++
 			reasons = append(reasons, Reason{"no_effect", fmt.Sprintf(
-				"%s of %s: an improvement of %s, the least of interest, is ruled out: %s.", r.Label, r.Variant, share(e.MDE), change(r))})
+				"%s of %s: an improvement of %s, the least of interest, is ruled out: %s.", r.Label, r.Variant, share(e.MDE), Estimate(r))})
 		default:
 			reasons = append(reasons, Reason{"undecided", fmt.Sprintf(
 				"%s of %s: an improvement of %s, the least of interest, is neither shown nor ruled out with %d units: %s.",
-				r.Label, r.Variant, share(e.MDE), r.UnitsControl+r.UnitsTreatment, change(r))})
+				r.Label, r.Variant, share(e.MDE), r.UnitsControl+r.UnitsTreatment, Estimate(r))})
 		}
 	}
 	d.Reasons = slices.Concat(reasons, in.openGuardrails())
@@ -210,9 +210,9 @@ func (in Evidence) harm(variant string) []Reason {
 		case r.Variant != variant:
 		case r.Guardrail == "violated":
 			out = append(out, Reason{guardrailViolated, fmt.Sprintf(
-				"%s of %s is worse by more than the %s that is tolerated: %s.", r.Label, variant, share(r.Margin), change(r))})
+				"%s of %s is worse by more than the %s that is tolerated: %s.", r.Label, variant, share(r.Margin), Estimate(r))})
 		case r.Role == string(experiment.Goal) && r.Significance == "worse":
-			out = append(out, Reason{"goal_worse", fmt.Sprintf("%s of %s got worse: %s.", r.Label, variant, change(r))})
+			out = append(out, Reason{"goal_worse", fmt.Sprintf("%s of %s got worse: %s.", r.Label, variant, Estimate(r))})
 		}
 	}
 	return out
@@ -243,7 +243,7 @@ func (in Evidence) winner(harmed []string) (winner string, why []Reason) {
 			case r.Guardrail == "non_inferior":
 				safe++
 				reasons = append(reasons, Reason{"guardrail_safe", fmt.Sprintf(
-					"%s of %s is not worse by %s or more: %s.", r.Label, v, share(r.Margin), change(r))})
+					"%s of %s is not worse by %s or more: %s.", r.Label, v, share(r.Margin), Estimate(r))})
 			}
 		}
 		if safe == guardrails && better > best {
@@ -317,12 +317,12 @@ func bestCase(r evaluate.Result) float64 {
 }
 
 func goalBetter(r evaluate.Result) Reason {
-	return Reason{"goal_better", fmt.Sprintf("%s of %s is better: %s.", r.Label, r.Variant, change(r))}
+	return Reason{"goal_better", fmt.Sprintf("%s of %s is better: %s.", r.Label, r.Variant, Estimate(r))}
 }
 
-// change says how much a metric changed: relatively where that has bounds, which it has not against
+// Estimate says how much a metric changed: relatively where that has bounds, which it has not against
 // next to nothing, and else from what to what.
-func change(r evaluate.Result) string {
+func Estimate(r evaluate.Result) string {
 	if math.IsInf(r.LiftLow, 0) || math.IsInf(r.LiftHigh, 0) {
 		return fmt.Sprintf("%.4g against %.4g of %s", r.MeanTreatment, r.MeanControl, r.Control)
 	}

@@ -5,6 +5,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"verdict/shared/bucketing"
@@ -24,6 +25,7 @@ import (
 	"verdict/shared/project"
 	"verdict/shared/redact"
 	"verdict/shared/register"
+	"verdict/shared/restate"
 )
 
 // Pipeline is what the steps work on. A step uses what it needs and leaves the rest alone.
@@ -183,13 +185,16 @@ func (p *Pipeline) Evaluate(ctx context.Context, asOf time.Time) error {
 	return err
 }
 
-// Decide decides on the results, keeps what each decision rests on, and moves the rollouts.
+// Decide decides on the results, keeps what each decision rests on, moves the rollouts, and looks back at earlier
+// decisions for which events came late.
 func (p *Pipeline) Decide(ctx context.Context, asOf time.Time) error {
 	decider := &decide.Decider{
 		Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, Flags: p.Flags, Archive: p.keeper(), NewRun: p.NewRun, Now: p.Now,
 	}
 	_, err := decider.Run(ctx, p.Project.Experiments, asOf)
-	return err
+	restater := &restate.Restater{Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, Keeper: p.keeper(), NewRun: p.NewRun, Now: p.Now}
+	_, problem := restater.Run(ctx, p.Project.Experiments, asOf)
+	return errors.Join(err, problem)
 }
 
 func (p *Pipeline) evaluation() *evaluate.Evaluator {
