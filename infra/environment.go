@@ -13,6 +13,7 @@ import (
 
 	"verdict/shared/awsio/setting"
 	"verdict/shared/collect"
+	"verdict/shared/notify"
 )
 
 // Environment is everything in which one deployment differs from another.
@@ -46,6 +47,7 @@ type Environment struct {
 	DecisionEmail string // where decisions go
 	Flags         Flags
 	Slack         Slack
+	Notify        string // what each channel wants to be spared, such as "slack quiet=22-7 zone=Europe/Berlin; sns digest=only"
 }
 
 // Slack is how decisions are told and answered there. Its secrets are filled by people (docs/notifications.md).
@@ -84,7 +86,7 @@ type Scan struct {
 
 // Schedule says when each job runs, as EventBridge Scheduler writes it, in UTC.
 type Schedule struct {
-	Replay, Model, Resolve, Evaluate, Decide, Monitor string
+	Replay, Model, Resolve, Evaluate, Decide, Notify, Monitor string
 }
 
 // Flags is where flags are read and moved.
@@ -138,7 +140,7 @@ func (e Environment) check() error {
 	must(e.RawDays >= 0, "RawDays must not be negative")
 	must(e.LogDays != "", "LogDays must be set")
 	must(min(e.ScanGiB.Pipeline, e.ScanGiB.API, e.ScanGiB.AdHoc) >= 1, "ScanGiB must be at least 1 for Pipeline, API and AdHoc")
-	for _, s := range []string{e.Schedule.Replay, e.Schedule.Model, e.Schedule.Resolve, e.Schedule.Evaluate, e.Schedule.Decide, e.Schedule.Monitor} {
+	for _, s := range []string{e.Schedule.Replay, e.Schedule.Model, e.Schedule.Resolve, e.Schedule.Evaluate, e.Schedule.Decide, e.Schedule.Notify, e.Schedule.Monitor} {
 		must(matches(`rate\(.+\)|cron\(.+\)`, s), "Schedule %q must be rate(...) or cron(...)", s)
 	}
 	must(e.Budget.Month >= 0 && e.Budget.Day >= 0, "Budget must not be negative")
@@ -154,6 +156,8 @@ func (e Environment) check() error {
 	for _, user := range e.Slack.Approvers {
 		must(matches("[UW][A-Z0-9]+", user), "Slack: approver %q must be a user's id such as U0123456789", user)
 	}
+	_, err = notify.ParsePolicies(e.Notify)
+	must(err == nil, "Notify %q cannot be meant: %v", e.Notify, err)
 	must(matches("([CG][A-Z0-9]+)?", e.Slack.Channel), "Slack: Channel %q must be a channel's id such as C0123456789", e.Slack.Channel)
 	return errors.Join(wrong...)
 }

@@ -247,9 +247,9 @@ func TestFunctionsAreToldWhatTheyUse(t *testing.T) {
 		"elt":       append(slices.Clone(job), setting.FlagPlatform, setting.Datafile),
 		"identity":  job,
 		"evaluator": job,
-		"decider": append(slices.Clone(job), setting.DecisionTopic, setting.Dashboard,
+		"decider": append(slices.Clone(job), setting.DecisionTopic, setting.Dashboard, setting.Policies,
 			setting.FlagPlatform, setting.FlagToken, setting.FlagProject, setting.FlagStage, setting.FlagURL, setting.Datafile),
-		"notifier":  {setting.LakeBucket, setting.SlackWebhook, setting.SlackChannel, setting.SlackButtons, setting.Dashboard},
+		"notifier":  {setting.LakeBucket, setting.SlackWebhook, setting.SlackChannel, setting.SlackButtons, setting.Policies, setting.Dashboard},
 		"slack":     {setting.LakeBucket, setting.SlackSigning, setting.Approvers, setting.AnswerTopic},
 		"dashboard": lake,
 	}
@@ -317,7 +317,7 @@ func TestAFailedEventIsKept(t *testing.T) {
 
 func TestSchedulesSayWhenTheyWereToFire(t *testing.T) {
 	schedules := all(t).of("AWS::Scheduler::Schedule")
-	if got, want := len(schedules), 3*7; got != want {
+	if got, want := len(schedules), 3*8; got != want {
 		t.Errorf("got %d schedules, want %d", got, want)
 	}
 	for _, r := range schedules {
@@ -772,6 +772,7 @@ func TestABrokenEnvironmentSaysWhatIsWrong(t *testing.T) {
 		"plain http":  {func(e *Environment) { e.Flags.BaseURL = "http://a" }, `dev: Flags: "http://a" must start with https://`},
 		"approver":    {func(e *Environment) { e.Slack.Approvers = []string{"jane"} }, `dev: Slack: approver "jane" must be a user's id`},
 		"channel":     {func(e *Environment) { e.Slack.Channel = "#deploys" }, `dev: Slack: Channel "#deploys" must be`},
+		"policies":    {func(e *Environment) { e.Notify = "slack quiet=late" }, `dev: Notify "slack quiet=late" cannot be meant`},
 		"prod's data": {func(e *Environment) { e.Name, e.Keep = "prod", false }, "prod: Keep must be true"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -59,6 +59,7 @@ func newJobs(scope constructs.Construct, f functions, d data, decided, answered 
 	decider.settings = from.settings(d.secrets)
 	decider.settings[setting.DecisionTopic] = decided.TopicArn()
 	decider.settings[setting.Dashboard] = dashboard
+	decider.settings[setting.Policies] = &f.environment.Notify
 	decider.allows = []awsiam.PolicyStatement{
 		allow([]string{"sns:Publish"}, decided.TopicArn()),
 		d.secrets.reading(d.secrets.flags),
@@ -122,9 +123,15 @@ func (j job) add(scope constructs.Construct, f functions, d data, failed awssqs.
 	if j.answers != nil {
 		j.answers.AddSubscription(awssnssubscriptions.NewLambdaSubscription(fn, nil))
 	}
+	newSchedule(scope, fn, j.description, j.schedule, failed)
+	return fn
+}
+
+// newSchedule calls a function at its times.
+func newSchedule(scope constructs.Construct, fn awslambda.Function, description, at string, failed awssqs.IQueue) {
 	awsscheduler.NewSchedule(scope, jsii.String("Schedule"), &awsscheduler.ScheduleProps{
-		Description: &j.description,
-		Schedule:    awsscheduler.ScheduleExpression_Expression(&j.schedule, nil),
+		Description: &description,
+		Schedule:    awsscheduler.ScheduleExpression_Expression(&at, nil),
 		Target: awsschedulertargets.NewLambdaInvoke(fn, &awsschedulertargets.ScheduleTargetBaseProps{
 			// shared/lambdaio.Occasion: a retry keeps the time, so it works on the same day.
 			Input:           awsscheduler.ScheduleTargetInput_FromObject(map[string]*string{"scheduled_time": awsscheduler.ContextAttribute_ScheduledTime()}),
@@ -133,7 +140,6 @@ func (j job) add(scope constructs.Construct, f functions, d data, failed awssqs.
 			MaxEventAge:     seconds(time.Hour),
 		}),
 	})
-	return fn
 }
 
 // newCanary makes the function that sends an event a minute to the collector.

@@ -46,6 +46,7 @@ func commands() []command {
 		{"experiment", "check|list|show|plan", "check experiments, list and show them, plan one: power, run time, cost, what a change would do (docs/experiments.md)", program.experiment},
 		{"approve", "[--by NAME] [--lake DIR] DECISION", "approve the change that an experiment in mode propose asks for; the next run applies it (docs/notifications.md)", answer(decide.Approved)},
 		{"reject", "[--by NAME] [--lake DIR] DECISION", "reject it", answer(decide.Rejected)},
+		{"notifications", "[--lake DIR] [--all] [--json]", "what became of each message: delivered, held by quiet hours, or failed and when it is tried again (docs/notifications.md)", program.notifications},
 		{"check", "[--project DIR]", "check tracking plan, models, metrics and experiments", program.check},
 		{"verify", "[--lake DIR] [--json] BUNDLE…", "recompute what an evaluation found and decided from its bundle, a file, hash or experiment; exits 1 if it differs, 2 if it cannot be read (docs/bundle.md)", program.verify},
 		{"flag", "[--rebucket] show|on|off FLAG, ramp FLAG RULE SHARE, conclude|rollback FLAG RULE VARIANT", "read or move a flag on the platform that FLAG_PLATFORM, FLAG_PROJECT, FLAG_ENVIRONMENT and FLAG_TOKEN name (docs/flags.md)", program.moveFlag},

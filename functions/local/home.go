@@ -28,6 +28,7 @@ import (
 	"verdict/shared/feature"
 	"verdict/shared/lake"
 	"verdict/shared/lambdaio"
+	"verdict/shared/notify"
 	"verdict/shared/optimizely"
 	"verdict/shared/project"
 	"verdict/shared/replay"
@@ -88,6 +89,7 @@ type home struct {
 	inbox      *replay.Inbox
 	counter    *counter.Counter
 	servers    []*http.Server
+	policies   map[string]notify.Policy
 }
 
 // open makes a home of a folder. Only one process at a time can have it.
@@ -134,7 +136,17 @@ func (p program) open(ctx context.Context, lakeDir, projectDir string) (*home, e
 	if err != nil {
 		return nil, err
 	}
-	return open(ctx, lakeDir, d, p.now, p.log)
+	policies, _ := p.env("VERDICT_NOTIFY")
+	spared, err := notify.ParsePolicies(policies)
+	if err != nil {
+		return nil, fmt.Errorf("VERDICT_NOTIFY: %w", err)
+	}
+	h, err := open(ctx, lakeDir, d, p.now, p.log)
+	if err != nil {
+		return nil, err
+	}
+	h.policies = spared
+	return h, nil
 }
 
 // lockLake uses the kernel's lock, which a killed process gives back.

@@ -43,6 +43,7 @@ type Pipeline struct {
 	Datafile  func(context.Context) ([]byte, error) // Model
 	Flags     decide.Flags                          // Decide
 	Senders   []notify.Sender                       // Notify
+	Policies  map[string]notify.Policy              // Notify: what each channel wants to be spared
 	Dashboard string                                // Notify: address for links, may be empty
 
 	evaluator *evaluate.Evaluator // keeps what it planned
@@ -212,7 +213,7 @@ func (p *Pipeline) keeper() *bundle.Keeper {
 
 // Notify tells people what they have not been told yet.
 func (p *Pipeline) Notify(ctx context.Context, _ time.Time) error {
-	notifier := &notify.Notifier{Objects: p.Objects, Senders: p.Senders, DashboardURL: p.Dashboard}
+	notifier := &notify.Notifier{Objects: p.Objects, Senders: p.Senders, Policies: p.Policies, DashboardURL: p.Dashboard, Now: p.Now}
 	_, err := notifier.Run(ctx)
 	return err
 }

@@ -115,7 +115,7 @@ func (s *Sender) post(request *http.Request) error {
 	if answer.StatusCode == http.StatusTooManyRequests || answer.StatusCode >= http.StatusInternalServerError {
 		class = fault.Transient
 	}
-	return fault.New(class, "post to slack: %s: %s", answer.Status, said[:min(len(said), word)])
+	return fault.New(class, "post to slack: %s: %s", answer.Status, bytes.TrimSpace(said[:min(len(said), word)]))
 }
 
 // methodSays reads the answer of a method, which is 200 also when it refuses.
@@ -156,23 +156,31 @@ type text struct {
 }
 
 func compose(m notify.Message, buttons bool) payload {
-	var why strings.Builder
-	for _, r := range m.Decision.Reasons {
-		why.WriteString("• " + r.Text + "\n")
-	}
 	out := payload{
 		Text:   escape(m.Subject, maxSection),
 		Blocks: []block{{Type: "header", Text: &text{"plain_text", cut(m.Subject, maxHeader)}}},
 	}
-	for _, part := range []string{why.String(), m.Consequence} {
-		if part != "" {
-			out.Blocks = append(out.Blocks, block{Type: "section", Text: &text{"mrkdwn", escape(part, maxSection)}})
+	section := func(title, body string) {
+		if body != "" {
+			out.Blocks = append(out.Blocks, block{Type: "section", Text: &text{"mrkdwn", title + escape(body, maxSection-len(title))}})
 		}
 	}
-	if buttons && m.Decision.Answerable() {
+	for _, s := range m.Sections {
+		title := ""
+		if len(m.Sections) > 1 {
+			title = "*" + s.Title + "*\n"
+		}
+		var points strings.Builder
+		for _, p := range s.Points {
+			points.WriteString("• " + p + "\n")
+		}
+		section(title, points.String())
+	}
+	section("", m.Consequence)
+	if buttons && m.Kind == "decision" && m.Decision.Answerable() {
 		out.Blocks = append(out.Blocks, question(m.Decision))
 	}
-	about := "decision " + escape(m.ID, maxSection)
+	about := m.Kind + " " + escape(m.ID, maxSection)
 	if m.Link != "" {
 		about = "<" + escape(m.Link, maxSection/2) + "|Readout> · " + about
 	}

@@ -30,6 +30,7 @@ const (
 	SlackSigning     = "SLACK_SIGNING"      // secret: the app's signing secret, plain text
 	Approvers        = "APPROVERS"          // ids of who may answer, separated by spaces; empty: everybody in the channel
 	AnswerTopic      = "ANSWER_TOPIC_ARN"   // SNS topic that tells the decider of an answer
+	Policies         = "NOTIFY_POLICIES"    // what each channel wants to be spared (shared/notify), may be empty
 	Dashboard        = "DASHBOARD_URL"      // for links in messages; may be empty
 )
 

@@ -4,13 +4,11 @@ package notifier
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"time"
 
-	"github.com/aws/aws-lambda-go/events"
-
 	"verdict/shared/fault"
-	"verdict/shared/lake"
 	"verdict/shared/notify"
 	"verdict/shared/slack"
 )
@@ -26,11 +24,11 @@ func Channel(secret func(context.Context) (string, error), channel string, butto
 	}
 }
 
-// Handler posts what Slack has not been told yet whenever SNS says that something was decided. What is
-// told is read from the lake, so a message that SNS delivers twice, or late, changes nothing. Channel
+// Handler posts what Slack has not been told yet, whenever SNS says that something was decided, and on a schedule for
+// what was held or failed. What is told is read from the lake, so a message that SNS delivers twice, or late, changes nothing. Channel
 // gives what posts there, and fault.NotFound while Slack is not set up.
-func Handler(objects lake.Objects, channel func(context.Context) (*slack.Sender, error), dashboard string) func(context.Context, events.SNSEvent) error {
-	return func(ctx context.Context, _ events.SNSEvent) error {
+func Handler(channel func(context.Context) (*slack.Sender, error), n notify.Notifier) func(context.Context, json.RawMessage) error {
+	return func(ctx context.Context, _ json.RawMessage) error {
 		sender, err := channel(ctx)
 		if fault.Is(err, fault.NotFound) {
 			return nil
@@ -38,8 +36,8 @@ func Handler(objects lake.Objects, channel func(context.Context) (*slack.Sender,
 		if err != nil {
 			return err
 		}
-		notifier := &notify.Notifier{Objects: objects, Senders: []notify.Sender{sender}, DashboardURL: dashboard}
-		_, err = notifier.Run(ctx)
+		n.Senders = []notify.Sender{sender}
+		_, err = n.Run(ctx)
 		return err
 	}
 }
