@@ -148,7 +148,7 @@ func consequence(d decide.Decision) string {
 		}
 		return fmt.Sprintf("%s %s %s; %s", who, verb, what, state)
 	case d.Mode == "propose":
-		return fmt.Sprintf("Proposed: %s. Nothing is changed until somebody approves: verdict approve %s, or reject.", proposal, d.ID)
+		return fmt.Sprintf("Proposed: %s. Nothing is changed until somebody approves decision %s, in Slack or by verdict approve.", proposal, d.ID)
 	default:
 		return fmt.Sprintf("Proposed: %s. The experiment's mode is %s, so nothing was changed.", proposal, d.Mode)
 	}

@@ -244,7 +244,7 @@ Why:
 - Purchases of short is better: +8.0 %.
 - Returns of short is not worse.
 
-Proposed: give everybody short of flag checkout_flag. Nothing is changed until somebody approves: verdict approve 5b1b, or reject.
+Proposed: give everybody short of flag checkout_flag. Nothing is changed until somebody approves decision 5b1b, in Slack or by verdict approve.
 
 Readout: http://127.0.0.1:8080/experiments/checkout
 `},

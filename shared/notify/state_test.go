@@ -189,7 +189,7 @@ func TestTheDigestSaysWhatRunsWhatChangedAndWhatNeedsSomebody(t *testing.T) {
   - Roll back Banner. Everybody is to get control of flag banner; not applied yet: the platform is away. Each run tries again.
   - Ship short of Checkout. Everybody now gets short of flag checkout_flag.
   - Menu is blocked: its numbers cannot be trusted. The rollout stays as it is.
-  - Ship fast of Pay. Proposed: give everybody short of flag checkout_flag. Nothing is changed until somebody approves: verdict approve 0002, or reject.
+  - Ship fast of Pay. Proposed: give everybody short of flag checkout_flag. Nothing is changed until somebody approves decision 0002, in Slack or by verdict approve.
   Runs:
   - Slow is running: day 6 of 14.
   http://127.0.0.1:8080/
