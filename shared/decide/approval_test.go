@@ -143,6 +143,40 @@ func TestAnOvertakenProposalCannotBeApproved(t *testing.T) {
 	}
 }
 
+// The record of the flags comes with the next model run: until then the decider goes by what it did.
+func TestAnApprovedStepOfARampIsTakenOnce(t *testing.T) {
+	e := ramping()
+	e.Mode = experiment.Propose
+	h := newHome(t, e)
+	h.now = day(3)
+	h.ruled(t, e, 0.1, day(0))
+	undecided := []evaluate.Result{goal("short", "", -0.1, 0.2), guardrail("short", "undetermined")}
+	for n := 3; n <= 8; n++ {
+		h.known(t, day(n), undecided, checks("pass", "pass"), e)
+	}
+	step := h.run(t, day(3), e)[0]
+	if _, err := h.approvals(e).Give(t.Context(), e.ID, step.ID, decide.Approved, "U1"); err != nil {
+		t.Fatal(err)
+	}
+	included := func() float64 {
+		f, err := h.flags.Flag(t.Context(), e.Flag)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f.Rules[0].Included
+	}
+	for n := 3; n <= 6; n++ { // the second step has not lasted before day 7
+		h.run(t, day(n), e)
+		if got := included(); got != 0.5 || h.patches != 1 {
+			t.Errorf("day %d: %g of users after %d changes, want half after one", n, got, h.patches)
+		}
+	}
+	last := h.run(t, day(8), e)
+	if len(last) != 1 || last[0].Action != decide.Ramp || last[0].Included != 1 || included() != 0.5 {
+		t.Errorf("day 8: %+v, %g of users, want the next step proposed", last, included())
+	}
+}
+
 // Weeks may pass before somebody approves, and the evidence may have turned out to be worth nothing.
 func TestAnApprovedShipWaitsForFailedChecks(t *testing.T) {
 	h, e, d := proposed(t)
@@ -178,8 +212,10 @@ func (h *home) ruled(t *testing.T, e *experiment.Experiment, included float64, s
 	t.Helper()
 	var rows []feature.Row
 	for _, v := range e.Variants {
-		rows = append(rows, feature.Row{FlagKey: e.Flag, Environment: "production", Enabled: true, RuleKey: e.ID, RuleKind: string(feature.Experiment),
-			Included: included, Variant: v.Key, Share: v.Share, Revision: "1", ValidFrom: since})
+		rows = append(rows, feature.Row{
+			FlagKey: e.Flag, Environment: "production", Enabled: true, RuleKey: e.ID, RuleKind: string(feature.Experiment),
+			Included: included, Variant: v.Key, Share: v.Share, Revision: "1", ValidFrom: since,
+		})
 	}
 	if err := table.Write(t.Context(), h.store, h.warehouse, table.Place{Table: "dim_feature", Run: h.newRun()}, rows); err != nil {
 		t.Fatal(err)

@@ -129,7 +129,7 @@ func consequence(d decide.Decision) string {
 	now := "Everybody now gets " + d.Variant + " of flag " + d.Flag
 	if d.Action == decide.Ramp {
 		share := fmt.Sprintf("%g %% of users", 100*d.Included)
-		who, verb, what = share, "are to", fmt.Sprintf("take part, by flag %s", d.Flag)
+		who, verb, what = share, "are to", "take part, by flag "+d.Flag
 		now, proposal = fmt.Sprintf("%s now take part, by flag %s", share, d.Flag), fmt.Sprintf("let %s take part, by flag %s", share, d.Flag)
 	}
 	switch {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"verdict/shared/dialect"
 	"verdict/shared/embedded/directory"
 	"verdict/shared/embedded/duck"
 	"verdict/shared/evaluate"
@@ -149,7 +150,7 @@ func TestPlanOfWhatHasNotStarted(t *testing.T) {
 	near(t, "the deviation", goal.Deviation, 0.4, 1e-12)
 	// By hand: N = (z_final + z_.8)^2 s^2/m^2 (1.2^2/.5 + 1/.5) / .2^2, z_.8 = 0.8416212.
 	z := evaluate.Rule(e).FinalZ
-	want := math.Pow(z+0.8416212, 2) * 0.16 / 0.04 * (1.44/0.5 + 1/0.5) / 0.04
+	want := (z + 0.8416212) * (z + 0.8416212) * 0.16 / 0.04 * (1.44/0.5 + 1/0.5) / 0.04
 	near(t, "what it needs", *goal.Needed, want, 1e-3)
 	near(t, "its days", *goal.Days, want/daily+2, 1e-3)
 	if weeks := math.Ceil(*goal.Days / 7); *goal.Weeks != weeks {
@@ -196,6 +197,16 @@ func TestAPlanFollowsTraffic(t *testing.T) {
 	like.Population.Like = "nowhere"
 	if _, err := p.Plan(t.Context(), like); !fault.Is(err, fault.NotFound) {
 		t.Errorf("without traffic: %v", err)
+	}
+}
+
+// What is read here is read on Athena too.
+func TestRehearsalsKeepToTheDialect(t *testing.T) {
+	for _, like := range []string{"", "running"} {
+		sql := measure.Population{Like: like, From: day(0), To: day(span)}.Query(planned("new"), metrics())
+		if found := dialect.Check(sql); len(found) > 0 {
+			t.Errorf("like %q: %+v", like, found)
+		}
 	}
 }
 

@@ -194,9 +194,15 @@ func TestRefusalsAreSaidToWhoeverPressed(t *testing.T) {
 		"stranger": {nil, "verdict_approve", "checkout/5b1b", "U3", "U3 is not among those"},
 		"unknown":  {nil, "verdict_reject", "checkout/beef", "U1", "no decision beef"},
 		"garbled":  {nil, "verdict_reject", "beef", "U1", "no decision"},
-		"rejected before": {func(t *testing.T, d *desk) { d.press(t, "verdict_reject", "checkout/5b1b", "U2") },
-			"verdict_approve", "checkout/5b1b", "U1", "rejected already, by U2"},
+		"rejected before": {
+			func(t *testing.T, d *desk) {
+				t.Helper()
+				d.press(t, "verdict_reject", "checkout/5b1b", "U2")
+			},
+			"verdict_approve", "checkout/5b1b", "U1", "rejected already, by U2",
+		},
 		"no longer current": {func(t *testing.T, d *desk) {
+			t.Helper()
 			body := []byte(`{"decision_id": "b10c", "experiment_id": "checkout", "as_of": "2026-01-20", "verdict": "blocked", "headline": "It is <blocked>"}`)
 			if err := d.store.Put(t.Context(), "decisions/checkout/0001.json", body, lake.Create); err != nil {
 				t.Fatal(err)
