@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"verdict/shared/evaluate"
 	"verdict/shared/experiment"
 	"verdict/shared/fault"
 	"verdict/shared/lake"
@@ -155,10 +156,21 @@ func (d *Decider) heed(ctx context.Context, history []Decision, i int) error {
 
 // withheld says why an approved change must wait although it was approved: a check has failed since it was proposed.
 // What takes users back to the control never waits.
-func withheld(decision Decision, in Evidence) string {
-	reasons := in.failedChecks()
-	if decision.Mode != string(experiment.Propose) || decision.Action == Rollback || reasons == nil {
-		return ""
+func (d *Decider) withheld(ctx context.Context, decision Decision, in Evidence) (string, error) {
+	if decision.Mode != string(experiment.Propose) || decision.Action == Rollback {
+		return "", nil
 	}
-	return "not applied: a validity check has failed since it was proposed. " + reasons[0].Text
+	if len(in.Checks) == 0 { // the day has not been evaluated yet: the one before stands
+		id, day := lake.Quote(decision.ExperimentID), lake.Quote(in.AsOf.Format(time.DateOnly))
+		var err error
+		in.Checks, err = lake.Read[evaluate.Check](ctx, d.Engine, "select * from fact_experiment_check where experiment_id = "+id+
+			" and as_of = (select max(as_of) from fact_experiment_check where experiment_id = "+id+" and as_of <= "+day+") order by name")
+		if err != nil {
+			return "", fmt.Errorf("read checks: %w", err)
+		}
+	}
+	if reasons := in.failedChecks(); reasons != nil {
+		return "not applied: a validity check has failed since it was proposed. " + reasons[0].Text, nil
+	}
+	return "", nil
 }

@@ -1,7 +1,9 @@
 package decide_test
 
 import (
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -184,16 +186,39 @@ func TestAnApprovedShipWaitsForFailedChecks(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.known(t, day(9), winning(), checks("fail", "pass"), e)
-	for range 2 {
-		h.run(t, day(9), e)
+	for _, n := range []int{9, 9, 10} { // also on a day that has not been evaluated yet
+		h.run(t, day(n), e)
 	}
 	if got := h.stored(t, e)[0]; h.patches != 0 || !strings.Contains(got.Change, "a validity check has failed since") {
 		t.Errorf("%d changes, %+v", h.patches, got)
 	}
-	h.known(t, day(10), winning(), checks("pass", "pass"), e)
-	h.run(t, day(10), e)
+	h.known(t, day(11), winning(), checks("pass", "pass"), e)
+	h.run(t, day(11), e)
 	if got := h.stored(t, e)[0]; h.patches != 1 || got.AppliedAt.IsZero() {
 		t.Errorf("%d changes, %+v, want it applied once the checks pass again", h.patches, got)
+	}
+}
+
+func TestOfOppositeAnswersTheFirstStands(t *testing.T) {
+	h, e, d := proposed(t)
+	answers := []decide.Answer{decide.Approved, decide.Rejected}
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	stood := map[decide.Answer]int{}
+	for i := range 8 {
+		wg.Go(func() {
+			given, err := h.approvals(e).Give(t.Context(), e.ID, d.ID, answers[i%2], "U"+strconv.Itoa(i))
+			if err != nil && !fault.Is(err, fault.Conflict) {
+				t.Error(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			stood[given.Answer]++
+		})
+	}
+	wg.Wait()
+	if len(stood) != 1 {
+		t.Errorf("answers %v, want that all are told of one", stood)
 	}
 }
 

@@ -107,7 +107,11 @@ func (d *Decider) one(ctx context.Context, in Evidence, recorded []feature.Row) 
 		if !due(decision) {
 			continue
 		}
-		if why := withheld(decision, in); why != "" {
+		why, err := d.withheld(ctx, decision, in)
+		if err != nil {
+			return fresh, err
+		}
+		if why != "" {
 			if decision.Change != why {
 				decision.Change = why
 				if err := d.note(ctx, i, decision); err != nil {
