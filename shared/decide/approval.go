@@ -59,10 +59,13 @@ func (a *Approvals) Give(ctx context.Context, experimentID, decisionID string, a
 	if err != nil {
 		return Approval{}, err
 	}
-	if given == nil {
+	overtaken := history[i].AppliedAt.IsZero() && i < len(history)-1
+	if given == nil || overtaken { // an answer to what was overtaken will never be acted on: nobody shall think it is
 		if err := a.answerable(history, i); err != nil {
 			return Approval{}, err
 		}
+	}
+	if given == nil {
 		now := Approval{decisionID, experimentID, answer, by, a.Now().UTC()}
 		if given, err = a.create(ctx, now); err != nil {
 			return Approval{}, err

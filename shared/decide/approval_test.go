@@ -179,6 +179,28 @@ func TestAnApprovedStepOfARampIsTakenOnce(t *testing.T) {
 	}
 }
 
+// The evidence of the day on which an approval is to be acted on says otherwise: nothing moves, and nobody is told it will.
+func TestAnApprovalThatIsOvertakenIsNotActedOn(t *testing.T) {
+	e := ramping()
+	e.Mode = experiment.Propose
+	h := newHome(t, e)
+	h.now = day(3)
+	h.ruled(t, e, 0.1, day(0))
+	undecided := []evaluate.Result{goal("short", "", -0.1, 0.2), guardrail("short", "undetermined")}
+	h.known(t, day(3), undecided, checks("pass", "pass"), e)
+	step := h.run(t, day(3), e)[0]
+	if _, err := h.approvals(e).Give(t.Context(), e.ID, step.ID, decide.Approved, "U1"); err != nil {
+		t.Fatal(err)
+	}
+	h.known(t, day(4), undecided, checks("fail", "pass"), e)
+	if fresh := h.run(t, day(4), e); len(fresh) != 1 || fresh[0].Verdict != decide.Blocked || h.patches != 0 {
+		t.Errorf("decides %+v with %d changes, want that it is blocked", fresh, h.patches)
+	}
+	if _, err := h.approvals(e).Give(t.Context(), e.ID, step.ID, decide.Approved, "U1"); !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), "no longer the current one") {
+		t.Errorf("approving again: %v", err)
+	}
+}
+
 // Weeks may pass before somebody approves, and the evidence may have turned out to be worth nothing.
 func TestAnApprovedShipWaitsForFailedChecks(t *testing.T) {
 	h, e, d := proposed(t)
