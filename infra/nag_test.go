@@ -19,6 +19,7 @@ func accepted() []acceptance {
 	return []acceptance{
 		{"APIG4", `app/collector/Api/`, "browsers have no credentials of AWS: the write key says whose events they are, the collector refuses others"},
 		{"APIG4", `app/metrics/Keyed/Api/`, "the function asks for a read key, for programs that have no credentials of AWS; beside it stands an API that asks IAM"},
+		{"APIG4", `app/slack/Api/`, "Slack has no credentials of AWS: it signs each request, and the function refuses what it has not signed"},
 		{
 			"IAM5", `app/.*/Role/DefaultPolicy|quicksight/Role/DefaultPolicy|app/Analysts/Policy|app/SchedulerRole.*|data/.*Stream/Role`,
 			"objects below a prefix of the lake, tables of the one database, versions of the one function a schedule calls: TestPermissionsNameTheirActionsAndResources holds which",

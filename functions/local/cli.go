@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+
+	"verdict/shared/decide"
 )
 
 // program is what a command needs of the process it runs in.
@@ -58,11 +60,14 @@ func groups() []group {
 			{"experiment", "check|list|show|plan", "check experiments, list and show them; plan one: power, run time, cost", program.experiment},
 			{"power", "< PLANS.json", "sample size, detectable effect and run time of planned experiments", program.power},
 			{"flag", "[--rebucket] show|on|off FLAG, ramp FLAG RULE SHARE, conclude|rollback FLAG RULE VARIANT", "read or move a flag on the flag platform", program.moveFlag},
+			{"approve", "[--by NAME] [--lake DIR] DECISION", "approve the change that an experiment in mode propose asks for", answer(decide.Approved)},
+			{"reject", "[--by NAME] [--lake DIR] DECISION", "reject it", answer(decide.Rejected)},
 			{"verify", "[--lake DIR] [--json] BUNDLE…", "recompute an evaluation and its decision from its bundle", program.verify},
 		}},
 		{"Operate", "keep it healthy, lawful and cheap", []command{
 			{"ledger", "[--lake DIR] [--days N] [--hours] [--json]", "balance what was sent, collected, landed and made into facts", program.ledger},
 			{"health", "[--lake DIR] [--as-of DATE] [--all] [--json]", "take the pipeline's pulse: freshness, lateness, ledger, drift", program.health},
+			{"notifications", "[--lake DIR] [--all] [--json]", "what became of each message: delivered, held, or failed", program.notifications},
 			{"privacy", "erase|export|audit [--by NAME] ID…", "erase or export all that is held about a person; show what was done", program.privacy},
 			{"cost", "[--events-per-day N] [--experiments M] [--container] [--json]", "price a deployment on AWS and name the quotas that bind", program.cost},
 		}},

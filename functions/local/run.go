@@ -23,7 +23,9 @@ import (
 
 // steps are those of the pipeline, after what delivers to the lake the events that were acknowledged, and before what
 // takes the pulse of it all; on AWS that has a schedule of its own.
-func (h *home) steps(senders ...notify.Sender) []pipeline.Step { return h.stepsOf(h.pipeline(senders...)) }
+func (h *home) steps(senders ...notify.Sender) []pipeline.Step {
+	return h.stepsOf(h.pipeline(senders...))
+}
 
 func (h *home) stepsOf(p *pipeline.Pipeline) []pipeline.Step {
 	land := pipeline.Step{Name: "land", Run: h.landAll}
@@ -40,7 +42,7 @@ const nightly = 25 * time.Hour
 func (h *home) pipeline(senders ...notify.Sender) *pipeline.Pipeline {
 	return &pipeline.Pipeline{
 		Project: h.project, Objects: h.store, Engine: h.warehouse, Catalog: h.warehouse, NewRun: newRun, Now: h.now,
-		ReadFlags: h.readFlags, Flags: h.flags, Senders: senders,
+		ReadFlags: h.readFlags, Flags: h.flags, Senders: senders, Policies: h.policies,
 		Datafile: func(context.Context) ([]byte, error) { return h.datafile() },
 		Audit: &bucketing.Auditor{
 			Open:    func(body []byte) (bucketing.Bucketer, error) { return optimizely.NewBucketer(body) },
@@ -75,11 +77,17 @@ func (h *home) readFlags(context.Context) ([]feature.Flag, error) {
 }
 
 // senders are the channels of this home: printed, kept as SNS would get it, and posted to the
-// Slack webhook that is configured, if any.
+// Slack webhook that is configured, or by its bot, if any; with buttons if answers can be verified.
 func (h *home) senders(p program) []notify.Sender {
 	out := []notify.Sender{&outbox.Console{W: p.err}, &outbox.SNS{Objects: h.store}}
-	if url, ok := p.env("VERDICT_SLACK_WEBHOOK"); ok && url != "" {
-		out = append(out, slack.New(url, &http.Client{Timeout: 10 * time.Second}))
+	secret, ok := p.env("VERDICT_SLACK_TOKEN")
+	if !ok || secret == "" {
+		secret, _ = p.env("VERDICT_SLACK_WEBHOOK")
+	}
+	if secret != "" {
+		channel, _ := p.env("VERDICT_SLACK_CHANNEL")
+		signed, _ := p.env("VERDICT_SLACK_SIGNING_SECRET")
+		out = append(out, slack.Open(secret, channel, &http.Client{Timeout: 10 * time.Second}).WithButtons(signed != ""))
 	}
 	return out
 }

@@ -132,14 +132,14 @@ func (m *Measurer) Run(ctx context.Context, experiments []*experiment.Experiment
 		}
 		metered, scan := lake.Metered(ctx)
 		cells, err := m.statistics(metered, Resolved, e, metrics, asOf)
-		if m.Scanned != nil {
-			m.Scanned(e, scan.Bytes())
-		}
 		if err != nil {
 			return fmt.Errorf("measure %s: %w", e.ID, err)
 		}
-		if err := m.guardrails(ctx, e, metrics, asOf); err != nil {
+		if err := m.guardrails(metered, e, metrics, asOf); err != nil {
 			return fmt.Errorf("measure guardrails of %s per unit: %w", e.ID, err)
+		}
+		if m.Scanned != nil {
+			m.Scanned(e, scan.Bytes())
 		}
 		statistics = append(statistics, cells...)
 		cohorts = append(cohorts, "("+cohort(e, asOf)+")")

@@ -45,6 +45,7 @@ type query struct {
 	asOf       time.Time
 	until      time.Time // asOf, or the planned end: no window is longer
 	of         source
+	population string // SELECT of the units; empty: those of the experiment
 	ctes       []string
 	last       string // name of the last
 }
@@ -93,7 +94,9 @@ func (q *query) tables() []metric.Table {
 
 // units are those of the experiment, with all ids that are theirs.
 func (q *query) units() {
-	q.with("unit", `    select
+	population := q.population
+	if population == "" {
+		population = fmt.Sprintf(`    select
         unit_id,
         variant,
         exposure_date,
@@ -101,6 +104,8 @@ func (q *query) units() {
     from %s
     where %s
         and not is_multi_variant`, q.of.exposure, cohort(q.experiment, q.asOf))
+	}
+	q.with("unit", "%s", population)
 	q.with("entity", `    select
         u.entity_id,
         x.unit_id,

@@ -74,7 +74,9 @@ func (m *Model) tests(table string, days []string, asOf time.Time) []Test {
 	}
 	from += " as part"
 	out := basic(from, m.Key, m.Columns)
-	add := func(severity Severity, says, sql string, args ...any) { out = append(out, counting(severity, says, sql, args...)) }
+	add := func(severity Severity, says, sql string, args ...any) {
+		out = append(out, counting(severity, says, sql, args...))
+	}
 	for _, t := range m.Tests {
 		add(t.Severity, t.Name, "(%s) as found", refCall.ReplaceAllStringFunc(t.SQL, func(call string) string {
 			if name := refCall.FindStringSubmatch(call)[1]; name != "this" {
@@ -98,7 +100,9 @@ func counting(severity Severity, says, sql string, args ...any) Test {
 // basic lists the tests of a key and of columns.
 func basic(from string, key []string, columns []Column) []Test {
 	var out []Test
-	add := func(severity Severity, says, sql string, args ...any) { out = append(out, counting(severity, says, sql, args...)) }
+	add := func(severity Severity, says, sql string, args ...any) {
+		out = append(out, counting(severity, says, sql, args...))
+	}
 	unique := func(key string) {
 		add(Refuse, key+" is not unique", "(select 1 as one from %s group by %s having count(*) > 1) as twice", from, key)
 	}
