@@ -20,6 +20,7 @@ const (
 	undeliverable = "errors/"    // what Firehose could not put into a partition
 	warehouse     = "warehouse/" // tables, in runs that never change
 	decisions     = "decisions/"
+	bundles       = "bundles/"       // what decisions rest on
 	registrations = "registrations/" // experiments, as they were defined at their start and later
 	notifications = "notifications/"
 	answers       = "athena/" // of queries

@@ -221,7 +221,7 @@ func (h *home) front() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", collector)
 	mux.Handle("/health", collector)
-	mux.Handle("/", gateway.Handler(lambdaio.HTTP(dashboard.New(h.warehouse, h.project.Experiments, h.now, h.log, "bin/verdict run")), h.now))
+	mux.Handle("/", gateway.Handler(lambdaio.HTTP(dashboard.New(dashboard.Source{Project: h.project, Engine: h.warehouse, Catalog: h.warehouse, Objects: h.store, Now: h.now, Log: h.log, Howto: "bin/verdict run"})), h.now))
 	return mux
 }
 
