@@ -21,7 +21,6 @@ const (
 	warehouse     = "warehouse/" // tables, in runs that never change
 	decisions     = "decisions/"
 	approvals     = "approvals/"     // what people said to proposals
-	bundles       = "bundles/"       // what decisions rest on
 	restatements  = "restatements/"  // decisions, taken again on events that came late
 	registrations = "registrations/" // experiments, as they were defined at their start and later
 	bundles       = "bundles/"       // what each decision rests on, to recompute it

@@ -239,7 +239,7 @@ func (h *home) front(actions http.Handler) http.Handler {
 	if actions != nil {
 		mux.Handle(slackActions, gateway.Handler(lambdaio.HTTP(actions), h.now))
 	}
-	mux.Handle("/", gateway.Handler(lambdaio.HTTP(dashboard.New(h.warehouse, h.project.Experiments, h.now, h.log, "bin/verdict run")), h.now))
+	mux.Handle("/", gateway.Handler(lambdaio.HTTP(dashboard.New(dashboard.Source{Project: h.project, Engine: h.warehouse, Catalog: h.warehouse, Objects: h.store, Now: h.now, Log: h.log, Howto: "bin/verdict run"})), h.now))
 	return mux
 }
 
