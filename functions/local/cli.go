@@ -42,6 +42,7 @@ func commands() []command {
 		{"privacy", "erase|export|audit [--by NAME] ID…", "erase or export all that is held about a person; show what was done (docs/privacy.md)", program.privacy},
 		{"cost", "[--events-per-day N] [--experiments M] [--container] [--json]", "price a deployment on AWS, service by service, and name the quotas that bind (docs/cost.md)", program.cost},
 		{"experiment", "check|list|show|plan", "check experiments, list and show them, plan one: power, run time, cost, what a change would do (docs/experiments.md)", program.experiment},
+		{"metrics", "list|show|sql|export|lineage", "list and explain metrics, print their SQL, say them in MetricFlow's, Eppo's or GrowthBook's words, show what they are made of (docs/metrics.md)", program.metrics},
 		{"check", "[--project DIR]", "check tracking plan, models, metrics and experiments", program.check},
 		{"verify", "[--lake DIR] [--json] BUNDLE…", "recompute what an evaluation found and decided from its bundle, a file, hash or experiment; exits 1 if it differs, 2 if it cannot be read (docs/bundle.md)", program.verify},
 		{"flag", "[--rebucket] show|on|off FLAG, ramp FLAG RULE SHARE, conclude|rollback FLAG RULE VARIANT", "read or move a flag on the platform that FLAG_PLATFORM, FLAG_PROJECT, FLAG_ENVIRONMENT and FLAG_TOKEN name (docs/flags.md)", program.moveFlag},
