@@ -109,7 +109,7 @@ type growthRegression struct {
 // import. datasource is the id that GrowthBook gave to the warehouse.
 func GrowthBook(l *metric.Layer, datasource string) (Export, error) {
 	out := Export{Notes: []Note{
-		{Because: "retention, quantile and funnel metrics, and capping by event, need a paid plan of GrowthBook"},
+		{Because: "retention, quantile and funnel metrics need a paid plan of GrowthBook"},
 		{Because: "whether units whose window is not complete yet count is a setting of GrowthBook's experiments, not of its metrics"},
 	}}
 	body := growthBook{FactTables: []growthTable{}, FactMetrics: []growthMetric{}}

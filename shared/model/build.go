@@ -22,7 +22,8 @@ type Builder struct {
 	Objects lake.Objects
 	Engine  lake.Engine
 	Catalog lake.Catalog
-	NewRun  func() string // a name never used before; names the location of what is written
+	NewRun  func() string                                              // a name never used before; names the location of what is written
+	Observe func(ctx context.Context, w Writing) (ended func(Outcome)) // is told of every write; may be nil
 }
 
 // Built says what one model's build did.
@@ -58,7 +59,7 @@ func (b *Builder) build(ctx context.Context, m *Model) (int, error) {
 		return 0, err
 	}
 	for chunk := range slices.Chunk(stale, maxPartitions) {
-		if err := b.publish(ctx, m, chunk); err != nil {
+		if err := b.watched(ctx, m, chunk); err != nil {
 			return 0, err
 		}
 	}
@@ -210,7 +211,7 @@ func digest(parts ...string) string {
 
 // publish writes partitions under a fresh prefix, audits them there, and only then shows them to
 // readers. Whatever fails or is killed in between leaves the published table as it was.
-func (b *Builder) publish(ctx context.Context, m *Model, parts []outdated) error {
+func (b *Builder) publish(ctx context.Context, m *Model, parts []outdated, out *Outcome) error {
 	prefix := "warehouse/" + m.Name + "/run=" + b.NewRun() + "/"
 	table := lake.Table{Name: m.Name, Columns: plain(m.Columns)}
 	var days []string
@@ -224,6 +225,7 @@ func (b *Builder) publish(ctx context.Context, m *Model, parts []outdated) error
 			table.Partitions = append(table.Partitions, lake.Partition{Values: []string{p.day}, Location: location, Source: p.source})
 		}
 	}
+	out.Location = prefix
 	if err := b.Engine.Unload(ctx, m.Select(days), prefix, table.PartitionBy); err != nil {
 		return err
 	}
@@ -232,7 +234,7 @@ func (b *Builder) publish(ctx context.Context, m *Model, parts []outdated) error
 	if err := b.Catalog.Publish(ctx, audited); err != nil {
 		return err
 	}
-	if err := b.audit(ctx, m, audited.Name, days); err != nil {
+	if err := b.audit(ctx, m, audited.Name, days, out); err != nil {
 		return err
 	}
 	return b.Catalog.Publish(ctx, table)
@@ -263,12 +265,13 @@ func (m *Model) columnList() string {
 }
 
 // audit runs all data tests of a model in one query.
-func (b *Builder) audit(ctx context.Context, m *Model, table string, days []string) error {
+func (b *Builder) audit(ctx context.Context, m *Model, table string, days []string, out *Outcome) error {
 	sql, names := m.Audit(table, days)
 	result, err := b.Engine.Query(ctx, sql)
 	if err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
+	out.tested(names, result.Rows[0])
 	var broken []string
 	for i, value := range result.Rows[0] {
 		if value != nil && *value != "0" {
