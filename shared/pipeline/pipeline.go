@@ -16,6 +16,7 @@ import (
 	"verdict/shared/identity"
 	"verdict/shared/lake"
 	"verdict/shared/ledger"
+	"verdict/shared/lineage"
 	"verdict/shared/measure"
 	"verdict/shared/model"
 	"verdict/shared/monitor"
@@ -43,6 +44,8 @@ type Pipeline struct {
 	Senders   []notify.Sender                       // Notify
 	Dashboard string                                // Notify: address for links, may be empty
 
+	Lineage *lineage.Recorder // is told of steps and models; may be nil
+
 	evaluator *evaluate.Evaluator // keeps what it planned
 }
 
@@ -64,8 +67,8 @@ func (p *Pipeline) Steps() []Step {
 	}
 }
 
-// Model records the flags that are on, and makes events and identity edges of what has landed.
-func (p *Pipeline) Model(ctx context.Context, _ time.Time) error {
+// model records the flags that are on, and makes events and identity edges of what has landed.
+func (p *Pipeline) model(ctx context.Context, _ time.Time) error {
 	flags := &feature.Recorder{Read: p.ReadFlags, Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun, Now: p.Now}
 	if _, err := flags.Run(ctx); err != nil {
 		return err
@@ -96,8 +99,8 @@ func (p *Pipeline) events(ctx context.Context) error {
 	return err
 }
 
-// Resolve finds out who is who, and who saw what.
-func (p *Pipeline) Resolve(ctx context.Context, _ time.Time) error {
+// resolve finds out who is who, and who saw what.
+func (p *Pipeline) resolve(ctx context.Context, _ time.Time) error {
 	resolver := &identity.Resolver{Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun, Now: p.Now}
 	if _, err := resolver.Run(ctx); err != nil {
 		return err
@@ -123,7 +126,7 @@ func (p *Pipeline) rebuild(ctx context.Context) error {
 	if err := p.events(ctx); err != nil {
 		return err
 	}
-	if err := p.Resolve(ctx, p.Now()); err != nil {
+	if err := p.resolve(ctx, p.Now()); err != nil {
 		return err
 	}
 	_, err := p.builder().Build(ctx, "ledger_hour", "profile_property")
@@ -158,11 +161,11 @@ func (p *Pipeline) Monitor(ctx context.Context, collected ledger.Collected, asOf
 }
 
 func (p *Pipeline) builder() *model.Builder {
-	return &model.Builder{Project: p.Project.Models, Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun}
+	return &model.Builder{Project: p.Project.Models, Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun, Observe: p.observe()}
 }
 
-// Measure reduces events to sufficient statistics.
-func (p *Pipeline) Measure(ctx context.Context, asOf time.Time) error {
+// measure reduces events to sufficient statistics.
+func (p *Pipeline) measure(ctx context.Context, asOf time.Time) error {
 	if err := p.keeper().Mark(ctx, asOf); err != nil {
 		return err
 	}
@@ -173,8 +176,8 @@ func (p *Pipeline) Measure(ctx context.Context, asOf time.Time) error {
 	return p.Audit.Run(ctx, p.Project.Experiments, asOf)
 }
 
-// Evaluate turns statistics into results and validity checks. What is evaluated is registered before its numbers are.
-func (p *Pipeline) Evaluate(ctx context.Context, asOf time.Time) error {
+// evaluate turns statistics into results and validity checks. What is evaluated is registered before its numbers are.
+func (p *Pipeline) evaluate(ctx context.Context, asOf time.Time) error {
 	registrar := &register.Registrar{Objects: p.Objects, Catalog: p.Catalog, NewRun: p.NewRun}
 	if err := registrar.Run(ctx, p.Project.Experiments, p.Project.Metrics, asOf); err != nil {
 		return err
@@ -183,8 +186,8 @@ func (p *Pipeline) Evaluate(ctx context.Context, asOf time.Time) error {
 	return err
 }
 
-// Decide decides on the results, keeps what each decision rests on, and moves the rollouts.
-func (p *Pipeline) Decide(ctx context.Context, asOf time.Time) error {
+// decide decides on the results, keeps what each decision rests on, and moves the rollouts.
+func (p *Pipeline) decide(ctx context.Context, asOf time.Time) error {
 	decider := &decide.Decider{
 		Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, Flags: p.Flags, Archive: p.keeper(), NewRun: p.NewRun, Now: p.Now,
 	}
@@ -205,8 +208,8 @@ func (p *Pipeline) keeper() *bundle.Keeper {
 	}
 }
 
-// Notify tells people what they have not been told yet.
-func (p *Pipeline) Notify(ctx context.Context, _ time.Time) error {
+// notify tells people what they have not been told yet.
+func (p *Pipeline) notify(ctx context.Context, _ time.Time) error {
 	notifier := &notify.Notifier{Objects: p.Objects, Senders: p.Senders, DashboardURL: p.Dashboard}
 	_, err := notifier.Run(ctx)
 	return err

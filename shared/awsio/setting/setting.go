@@ -25,6 +25,7 @@ const (
 	FlagURL          = "FLAG_BASE_URL"      // of the REST API
 	Datafile         = "FLAG_DATAFILE_URL"  // of the environment's datafile, with Optimizely
 	SlackWebhook     = "SLACK_SECRET"       // secret: the webhook's address, plain text
+	Lineage          = "OPENLINEAGE_URL"    // OpenLineage endpoint that is told of runs; may be unset
 	Dashboard        = "DASHBOARD_URL"      // for links in messages; may be empty
 )
 
