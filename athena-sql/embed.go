@@ -3,7 +3,7 @@ package athenasql
 
 import "embed"
 
-// Files holds models/, sources/, cases/, metrics/ and notebooks/.
+// Files holds models/, sources/, cases/, metrics/, notebooks/ and views/.
 //
-//go:embed models sources cases metrics notebooks
+//go:embed models sources cases metrics notebooks views
 var Files embed.FS

@@ -22,7 +22,8 @@ const (
 	decisions     = "decisions/"
 	registrations = "registrations/" // experiments, as they were defined at their start and later
 	notifications = "notifications/"
-	answers       = "athena/" // of queries
+	told          = "lineage/" // what each run read and wrote
+	answers       = "athena/"  // of queries
 )
 
 const (

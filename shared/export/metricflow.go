@@ -98,18 +98,16 @@ func MetricFlow(l *metric.Layer) (Export, error) {
 
 // beyondMetricFlow says why a metric's measure would be something else than the metric.
 func beyondMetricFlow(d metric.Definition) string {
-	if d.Experiment == nil {
+	if d.ByPeriod() {
 		return ""
 	}
-	switch d.Experiment.Kind { //nolint:exhaustive // the others are their measure, per unit
+	switch d.Experiment.Kind { //nolint:exhaustive // the others are their measure, by period
 	case metric.Funnel:
 		return "MetricFlow's conversion metrics have two steps, of one entity's own rows; this funnel is of units"
 	case metric.Quantile:
 		return "MetricFlow's percentiles are of rows of a period, not of units or of what came after an exposure"
-	case metric.TimeToEvent:
-		return "MetricFlow has no metric of the time between events"
 	default:
-		return ""
+		return "MetricFlow has no metric of the time between events"
 	}
 }
 

@@ -278,7 +278,9 @@ func TestTellingHoldsNothingUp(t *testing.T) {
 	if posted != 10 || len(r.lost) != 11 {
 		t.Errorf("%d events posted, lost %v", posted, r.lost)
 	}
-	if !slices.ContainsFunc(r.lost, func(err error) bool { return strings.Contains(err.Error(), "send lineage of model.daily: post event: 503") }) {
+	if !slices.ContainsFunc(r.lost, func(err error) bool {
+		return strings.Contains(err.Error(), "send lineage of model.daily: post event: 503")
+	}) {
 		t.Errorf("lost %v", r.lost)
 	}
 }

@@ -53,6 +53,12 @@ func (d Definition) Terms() []Term {
 	return []Term{d.Numerator}
 }
 
+// ByPeriod tells whether the metric's measure, over the events of a period, is what the metric means. A funnel, a
+// quantile and a time to an event mean something only of units.
+func (d Definition) ByPeriod() bool {
+	return d.Experiment == nil || !slices.Contains([]Kind{Funnel, Quantile, TimeToEvent}, d.Experiment.Kind)
+}
+
 // Hash identifies what the metric computes, for experiments too.
 func (d Definition) Hash() string {
 	meaning := struct {
