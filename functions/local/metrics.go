@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	athenasql "verdict/athena-sql"
 	"verdict/shared/experiment"
 	"verdict/shared/export"
 	"verdict/shared/fault"
@@ -18,6 +19,7 @@ import (
 	"verdict/shared/metric"
 	"verdict/shared/plan"
 	"verdict/shared/semantic"
+	"verdict/shared/view"
 )
 
 const metricVerbs = "metrics wants one of list, show, sql, export, lineage"
@@ -33,7 +35,7 @@ verdict metrics sql [--as-of DATE] EXPERIMENT
   print the one query that measures all metrics of an experiment
 verdict metrics sql [--from DATE] [--to DATE] [--grain day|week|month|total] [--by DIMENSION,…] METRIC
   print the query that answers what a metric came to
-verdict metrics export --format metricflow|eppo|growthbook [--out FILE] [--json]
+verdict metrics export --format metricflow|eppo|growthbook|views [--out FILE] [--json]
   say the metrics in another system's words; what it has no words for is told on standard error
 verdict metrics lineage [--svg] [--json] METRIC
   show what a metric is made of, down to events and their properties
@@ -239,7 +241,7 @@ type exported struct {
 
 func (p program) exportMetrics(flags *flag.FlagSet, args []string) error {
 	projectDir, asJSON := projectFlag(flags), flags.Bool("json", false, "print document and notes as JSON")
-	format := flags.String("format", "metricflow", "metricflow, eppo or growthbook")
+	format := flags.String("format", "metricflow", "metricflow, eppo, growthbook, or views: CREATE VIEW statements")
 	out := flags.String("out", "-", "file to write (- is standard output)")
 	entity := flags.String("entity", "User", "eppo: what Eppo calls our unit")
 	datasource := flags.String("datasource", "ds_verdict", "growthbook: the id that GrowthBook gave to the warehouse")
@@ -258,8 +260,10 @@ func (p program) exportMetrics(flags *flag.FlagSet, args []string) error {
 		e, err = export.Eppo(d.Layer, d.Experiments, *entity)
 	case "growthbook":
 		e, err = export.GrowthBook(d.Layer, *datasource)
+	case "views":
+		e.Text, err = viewStatements(d)
 	default:
-		return wrongUse("--format wants metricflow, eppo or growthbook, not %q", *format)
+		return wrongUse("--format wants metricflow, eppo, growthbook or views, not %q", *format)
 	}
 	if err != nil {
 		return err
@@ -278,6 +282,18 @@ func (p program) exportMetrics(flags *flag.FlagSet, args []string) error {
 		return fmt.Errorf("write export: %w", err)
 	}
 	return nil
+}
+
+func viewStatements(d definitions) ([]byte, error) {
+	views, err := view.All(athenasql.Files, d.Layer)
+	if err != nil {
+		return nil, err
+	}
+	var b strings.Builder
+	for _, v := range views {
+		b.WriteString("-- " + v.Description + "\n" + v.Statement() + ";\n\n")
+	}
+	return []byte(b.String()), nil
 }
 
 func (p program) metricLineage(flags *flag.FlagSet, args []string) error {

@@ -51,9 +51,14 @@ func (p *Pipeline) Measure(ctx context.Context, asOf time.Time) error {
 	return p.tell(ctx, "measure", asOf, p.measure)
 }
 
-// Evaluate turns statistics into results and validity checks.
+// Evaluate turns statistics into results and validity checks, and shows them as views.
 func (p *Pipeline) Evaluate(ctx context.Context, asOf time.Time) error {
-	return p.tell(ctx, "evaluate", asOf, p.evaluate)
+	return p.tell(ctx, "evaluate", asOf, func(ctx context.Context, asOf time.Time) error {
+		if err := p.evaluate(ctx, asOf); err != nil {
+			return err
+		}
+		return p.showViews(ctx)
+	})
 }
 
 // Decide decides on the results, keeps what each decision rests on, and moves the rollouts.

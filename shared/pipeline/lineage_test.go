@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"verdict/shared/lineage"
+	"verdict/shared/view"
 )
 
 // Each step and each model that it builds tells of one start and one end, and of tables that exist.
@@ -19,6 +20,11 @@ func TestLineageOfARun(t *testing.T) {
 		Graph: lineage.New(p.Project.Models, p.Project.Plan), Objects: store, Catalog: p.Catalog, Namespace: "file", NewRun: uuid.NewString, Now: p.Now,
 		Lost: func(err error) { t.Error(err) },
 	}
+	views, ok := p.Catalog.(view.Publisher)
+	if !ok {
+		t.Fatal("the catalog shows no views")
+	}
+	p.Views = views
 	asOf := start().AddDate(0, 0, 7)
 	for _, s := range p.Steps() {
 		if err := s.Run(t.Context(), asOf); err != nil {
@@ -65,5 +71,9 @@ func TestLineageOfARun(t *testing.T) {
 		if !slices.Contains(outputs, want) {
 			t.Errorf("nobody told of writing %s, only of %v", want, outputs)
 		}
+	}
+	got, err := p.Engine.Query(t.Context(), "select count(*) from experiment_readout")
+	if err != nil || *got.Rows[0][0] == "0" {
+		t.Errorf("the readout shows %v, %v", got, err)
 	}
 }

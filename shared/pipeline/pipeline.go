@@ -25,6 +25,7 @@ import (
 	"verdict/shared/project"
 	"verdict/shared/redact"
 	"verdict/shared/register"
+	"verdict/shared/view"
 )
 
 // Pipeline is what the steps work on. A step uses what it needs and leaves the rest alone.
@@ -45,6 +46,7 @@ type Pipeline struct {
 	Dashboard string                                // Notify: address for links, may be empty
 
 	Lineage *lineage.Recorder // is told of steps and models; may be nil
+	Views   view.Publisher    // Evaluate; may be nil
 
 	evaluator *evaluate.Evaluator // keeps what it planned
 }

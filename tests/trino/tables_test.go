@@ -13,11 +13,13 @@ import (
 	"testing"
 	"time"
 
+	athenasql "verdict/athena-sql"
 	"verdict/shared/embedded/directory"
 	"verdict/shared/embedded/duck"
 	"verdict/shared/lake"
 	"verdict/shared/measure"
 	"verdict/shared/project"
+	"verdict/shared/view"
 )
 
 // shop plays a small shop through the pipeline of one machine, and returns its lake.
@@ -161,6 +163,31 @@ func TestSameRows(t *testing.T) {
 			equal(t, w, sql)
 		})
 	}
+	views, err := view.All(athenasql.Files, p.Layer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range views {
+		for _, ref := range v.Refs {
+			if table, err := w.Table(t.Context(), ref); err == nil && !slices.Contains(names, ref) {
+				share(t, w, ref, append(table.Columns, partitions(table)...))
+				names = append(names, ref)
+			}
+		}
+	}
+	for _, v := range views {
+		t.Run("view "+v.Name, func(t *testing.T) {
+			if err := w.PublishView(t.Context(), v.View); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := engine(t).Query(t.Context(), v.Statement()); err != nil {
+				t.Fatal(err)
+			}
+			if n := equal(t, w, "select * from "+v.Name); n == 0 {
+				t.Error("no rows were compared")
+			}
+		})
+	}
 	for _, e := range p.Experiments {
 		t.Run("metrics of "+e.ID, func(t *testing.T) {
 			used, err := measure.Select(e, p.Metrics)
@@ -172,6 +199,14 @@ func TestSameRows(t *testing.T) {
 			}
 		})
 	}
+}
+
+func partitions(t lake.Table) []lake.Column {
+	var out []lake.Column
+	for _, name := range t.PartitionBy {
+		out = append(out, lake.Column{Name: name, Type: "varchar"})
+	}
+	return out
 }
 
 func daysOf(t *testing.T, w *duck.Warehouse) []string {
