@@ -27,13 +27,13 @@ type element struct {
 }
 
 type flowMetric struct {
-	Name        string            `yaml:"name"`
-	Label       string            `yaml:"label,omitempty"`
-	Description string            `yaml:"description,omitempty"`
-	Type        string            `yaml:"type"`
-	TypeParams  map[string]string `yaml:"type_params"`
-	Filter      string            `yaml:"filter,omitempty"`
-	Config      map[string]any    `yaml:"config,omitempty"`
+	Name        string         `yaml:"name"`
+	Label       string         `yaml:"label,omitempty"`
+	Description string         `yaml:"description,omitempty"`
+	Type        string         `yaml:"type"`
+	TypeParams  map[string]any `yaml:"type_params"`
+	Filter      string         `yaml:"filter,omitempty"`
+	Config      map[string]any `yaml:"config,omitempty"`
 }
 
 // MetricFlow writes the definitions as MetricFlow's documents. They say what the metrics API answers: measures and
@@ -62,9 +62,9 @@ func MetricFlow(l *metric.Layer) (Export, error) {
 			m.Config = nil
 		}
 		if d.Type == "ratio" {
-			m.TypeParams = map[string]string{"numerator": d.Parts[0], "denominator": d.Parts[1]}
+			m.TypeParams = map[string]any{"numerator": map[string]string{"name": d.Parts[0]}, "denominator": map[string]string{"name": d.Parts[1]}}
 		} else {
-			m.TypeParams = map[string]string{"measure": d.Measure}
+			m.TypeParams = map[string]any{"measure": d.Measure}
 			m.Filter = flowFilter(l.ModelOf(d.Measure), d.Filter)
 		}
 		if d.Experiment != nil {
