@@ -91,7 +91,7 @@ func describe(d definitions, graph *lineage.Graph, m metric.Definition) metricRo
 		row.Parts = m.Parts[:]
 	}
 	if m.Experiment != nil {
-		row.Kind, row.Meaning = m.Experiment.Kind, export.Meaning(*m.Experiment)
+		row.Kind, row.Meaning = m.Experiment.Kind, m.Experiment.Meaning()
 	}
 	for _, x := range d.Layer.Dimensions {
 		row.Dimensions = append(row.Dimensions, x.Name)

@@ -380,7 +380,7 @@ func withoutID(v any) any {
 func TestMeaning(t *testing.T) {
 	got := map[string]string{}
 	for _, m := range builtIn(t).Metrics {
-		got[m.Name] = export.Meaning(m)
+		got[m.Name] = m.Meaning()
 	}
 	want := map[string]string{
 		"purchase_conversion_d3":  "share of units with a matching event, from 0 to 3 days after first exposure",

@@ -167,7 +167,7 @@ func growth(l *metric.Layer, d metric.Definition) (growthData, error) {
 	x := *d.Experiment
 	out := growthData{
 		Name: cmp.Or(d.Label, d.Name), Owner: d.Owner, Tags: []string{"verdict", string(d.Status)}, Inverse: !x.Increase,
-		Description: strings.TrimSpace(fmt.Sprintf("%s, version %d (%s): %s. %s", d.Name, d.Version, d.Hash(), Meaning(x), d.Description)),
+		Description: strings.TrimSpace(fmt.Sprintf("%s, version %d (%s): %s. %s", d.Name, d.Version, d.Hash(), x.Meaning(), d.Description)),
 		Type:        map[metric.Kind]string{metric.Conversion: "proportion", metric.Retention: "retention", metric.Mean: "mean", metric.Ratio: "ratio", metric.Funnel: "funnel", metric.Quantile: "quantile"}[x.Kind],
 		Capping:     growthCapping{Type: "none"}, CUPED: growthRegression{Override: true, Enabled: x.Covariate > 0, Days: x.Covariate},
 		Window: growthWindow{Type: "conversion", WindowValue: x.Window.Length, WindowUnit: x.Window.Unit + "s"},

@@ -72,7 +72,7 @@ func MetricFlow(l *metric.Layer) (Export, error) {
 			if d.Type != "ratio" {
 				here = "By calendar period, of everybody: the measure " + d.Measure
 			}
-			m.Description = strings.TrimSpace(here + ". In experiments: " + Meaning(*d.Experiment) + ". " + d.Description)
+			m.Description = strings.TrimSpace(here + ". In experiments: " + d.Experiment.Meaning() + ". " + d.Description)
 			out.Notes = append(out.Notes, Note{Metric: d.Name, Because: "by calendar period here; what experiments make of it stands under config.meta.experiment, which MetricFlow does not read"})
 		}
 		metrics = append(metrics, m)

@@ -22,16 +22,12 @@ func ofMetrics(l *metric.Layer) ([]Source, error) {
 		}
 		all = append(all, d)
 		sql, columns, err := semantic.Cube(l, d)
+		additive := len(columns) > 3
 		if err != nil {
 			return nil, fmt.Errorf("view of %s: %w", d.Name, err)
 		}
 		v := Source{View: View{Name: "metric_" + d.Name, SQL: typed(sql, columns), Columns: columns}, Refs: []string{l.Table.Name}, Says: says(l, d)}
-		v.Description = cmp.Or(d.Label, d.Name) + " by day (UTC)"
-		if len(columns) > 3 {
-			v.Description += " and dimension; add values up over rows"
-		}
-		v.Description += ", without bots, of everybody. " + strings.TrimSpace(d.Description)
-		v.Description = strings.TrimSpace(v.Description) + " (version " + fmt.Sprint(d.Version) + ", " + d.Hash() + ")"
+		v.Description = described(l, d, additive)
 		out = append(out, v)
 	}
 	if len(all) == 0 {
@@ -45,6 +41,27 @@ func ofMetrics(l *metric.Layer) ([]Source, error) {
 			"numerator": "Of a ratio: above the line.", "denominator": "Of a ratio: below the line. Over several days, divide the sums.",
 		},
 	}), nil
+}
+
+// described says what the rows of a metric's view are: by period, which is not always what experiments make of it.
+func described(l *metric.Layer, d metric.Definition, additive bool) string {
+	measure := l.MeasureOf(d)
+	what := strings.TrimSuffix(cmp.Or(measure.Description, measure.Name), ".")
+	if d.Type == "ratio" {
+		what = d.Parts[0] + " over " + d.Parts[1]
+	}
+	what += ", by day (UTC)"
+	if additive {
+		what += " and dimension: add up over rows"
+	}
+	what += ". Of everybody, without bots."
+	if d.Filter != "" {
+		what += " Rows where " + metric.Rename(d.Filter, func(name string) string { return name }) + "."
+	}
+	if d.Experiment != nil {
+		what += " In experiments the metric is something else: " + d.Experiment.Meaning() + "."
+	}
+	return what + fmt.Sprintf(" (%s, version %d, %s)", cmp.Or(d.Label, d.Name), d.Version, d.Hash())
 }
 
 func of(table metric.Table, d metric.Definition) bool {

@@ -1,32 +1,30 @@
-package export
+package metric
 
 import (
 	"fmt"
 	"strings"
-
-	"verdict/shared/metric"
 )
 
-// Meaning says in one sentence what experiments make of a metric.
-func Meaning(m metric.Metric) string {
+// Meaning says in one sentence what experiments make of a
+func (m Metric) Meaning() string {
 	var what string
 	switch m.Kind {
-	case metric.Conversion:
+	case Conversion:
 		what = "share of units with a matching event"
-	case metric.Retention:
+	case Retention:
 		what = "share of units with a matching event again"
-	case metric.Mean:
+	case Mean:
 		what = "mean over units of the " + m.Numerator.Aggregation + touched(m) + capped(m)
-	case metric.Ratio:
+	case Ratio:
 		what = "ratio of two totals over units" + touched(m)
-	case metric.Funnel:
+	case Funnel:
 		what = fmt.Sprintf("share of units that went through %d steps in order", len(m.Steps))
-	case metric.Quantile:
+	case Quantile:
 		what = fmt.Sprintf("quantile %g of the units' values", m.Level)
 		if m.OfEvents {
 			what = fmt.Sprintf("quantile %g of the events' values, clustered by unit", m.Level)
 		}
-	case metric.TimeToEvent:
+	case TimeToEvent:
 		what = fmt.Sprintf("mean time in %ss to the first matching event, the whole window for a unit without one", m.Window.Unit)
 	}
 	if m.Covariate > 0 {
@@ -39,14 +37,14 @@ func Meaning(m metric.Metric) string {
 	return what
 }
 
-func touched(m metric.Metric) string {
-	if m.Touch == metric.AllTouches {
+func touched(m Metric) string {
+	if m.Touch == AllTouches {
 		return ""
 	}
 	return " of the " + strings.ReplaceAll(string(m.Touch), "_", " ")
 }
 
-func capped(m metric.Metric) string {
+func capped(m Metric) string {
 	switch {
 	case m.Cap > 0:
 		return fmt.Sprintf(", a unit's value capped at %g", m.Cap)
@@ -57,7 +55,7 @@ func capped(m metric.Metric) string {
 	}
 }
 
-func span(w metric.Window) string {
+func span(w Window) string {
 	switch {
 	case w.Lookback > 0:
 		return fmt.Sprintf("in the last %d days", w.Lookback)
