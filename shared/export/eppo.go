@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"verdict/shared/experiment"
@@ -134,7 +135,7 @@ func beyondEppo(m metric.Metric) string {
 func (e *eppo) metric(d metric.Definition) (eppoMetric, error) {
 	x := *d.Experiment
 	m := eppoMetric{
-		Name: cmp.Or(d.Label, d.Name), Description: strings.TrimSpace(d.Description + " (" + d.Name + ", version " + fmt.Sprint(d.Version) + ", " + d.Hash() + ")"),
+		Name: cmp.Or(d.Label, d.Name), Description: strings.TrimSpace(d.Description + " (" + d.Name + ", version " + strconv.Itoa(d.Version) + ", " + d.Hash() + ")"),
 		Type: "simple", Entity: e.entity, DesiredChange: map[bool]string{true: "increase", false: "decrease"}[x.Increase], Display: "decimal",
 	}
 	if x.Format == "percent" {

@@ -140,8 +140,9 @@ func GrowthBook(l *metric.Layer, datasource string) (Export, error) {
 		}
 		body.FactMetrics = append(body.FactMetrics, growthMetric{"fact__" + d.Name, data})
 	}
-	text, err := json.MarshalIndent(body, "", "  ")
-	out.Text = append(text, '\n')
+	var err error
+	out.Text, err = json.MarshalIndent(body, "", "  ")
+	out.Text = append(out.Text, '\n')
 	return out, err
 }
 

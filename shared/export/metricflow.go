@@ -77,22 +77,21 @@ func MetricFlow(l *metric.Layer) (Export, error) {
 		}
 		metrics = append(metrics, m)
 	}
-	text := comments("Made from our definitions by verdict metrics export; do not edit.", out.Notes)
+	var documents []any
 	for _, m := range l.Models {
-		part, err := document(map[string]semanticModel{"semantic_model": flowModel(m)})
-		if err != nil {
-			return Export{}, err
-		}
-		text += "---\n" + part
+		documents = append(documents, map[string]semanticModel{"semantic_model": flowModel(m)})
 	}
 	for _, m := range metrics {
-		part, err := document(map[string]flowMetric{"metric": m})
+		documents = append(documents, map[string]flowMetric{"metric": m})
+	}
+	out.Text = []byte(comments("Made from our definitions by verdict metrics export; do not edit.", out.Notes))
+	for _, d := range documents {
+		part, err := document(d)
 		if err != nil {
 			return Export{}, err
 		}
-		text += "---\n" + part
+		out.Text = append(out.Text, "---\n"+part...)
 	}
-	out.Text = []byte(text)
 	return out, nil
 }
 
@@ -101,7 +100,7 @@ func beyondMetricFlow(d metric.Definition) string {
 	if d.ByPeriod() {
 		return ""
 	}
-	switch d.Experiment.Kind { //nolint:exhaustive // the others are their measure, by period
+	switch d.Experiment.Kind {
 	case metric.Funnel:
 		return "MetricFlow's conversion metrics have two steps, of one entity's own rows; this funnel is of units"
 	case metric.Quantile:

@@ -34,10 +34,10 @@ func (t Trace) Text() string {
 }
 
 func (n Node) says() string {
-	switch {
-	case n.Kind == ColumnNode:
+	switch n.Kind {
+	case ColumnNode:
 		return n.Table + "." + n.Label
-	case n.Kind == PropertyNode:
+	case PropertyNode:
 		return "property " + n.Label + " (" + string(n.Class) + ")"
 	default:
 		return n.Kind + " " + n.Label
@@ -94,10 +94,10 @@ func (t Trace) SVG() string {
 	for _, n := range t.Nodes {
 		p := at[n.ID]
 		above, name := n.Kind, n.Label
-		switch {
-		case n.Kind == ColumnNode:
+		switch n.Kind {
+		case ColumnNode:
 			above = n.Table
-		case n.Kind == PropertyNode:
+		case PropertyNode:
 			above = "property, " + string(n.Class)
 		}
 		fmt.Fprintf(&b, `<g class="lineage-%s"><title>%s</title><rect x="%d" y="%d" width="%d" height="%d" rx="4"/>`, n.Kind, html.EscapeString(n.says()), p.x, p.y, boxWidth, boxHeight)

@@ -27,8 +27,8 @@ func HTTP(address, key string, client *http.Client) func(ctx context.Context, ev
 		if err != nil {
 			return fault.New(fault.Transient, "post event: %w", err)
 		}
-		defer answer.Body.Close()                               //nolint:errcheck // it was only read
-		says, _ := io.ReadAll(io.LimitReader(answer.Body, 200)) //nolint:errcheck // the status says enough
+		defer answer.Body.Close() //nolint:errcheck // it was only read
+		says, _ := io.ReadAll(io.LimitReader(answer.Body, 200))
 		if answer.StatusCode/100 != 2 {
 			return fmt.Errorf("post event: %s: %s", answer.Status, says)
 		}

@@ -62,7 +62,7 @@ func (r *Recorder) Begin(ctx context.Context, s Step) (context.Context, func(err
 	ctx = context.WithValue(ctx, stepKey{}, at)
 	event := Event{
 		Type: Start, Run: Run{at.run, map[string]any{"nominalTime": nominalTimeFacet{of("1-0-1", "NominalTimeRunFacet"), s.AsOf.UTC()}}},
-		Job: Job{jobs, s.Name, r.kind("STEP", s.Says)},
+		Job: Job{jobs, s.Name, jobFacets("STEP", s.Says)},
 	}
 	r.tell(ctx, event)
 	return ctx, func(err error) {
@@ -79,14 +79,13 @@ func (r *Recorder) Begin(ctx context.Context, s Step) (context.Context, func(err
 
 // Observe tells of the writes of models; it is what model.Builder calls.
 func (r *Recorder) Observe(ctx context.Context, w model.Writing) func(model.Outcome) {
-	event := Event{Type: Start, Run: Run{r.NewRun(), map[string]any{}}, Job: Job{jobs, "model." + w.Model.Name, r.kind("MODEL", w.Model.Description)}}
-	r.under(ctx, &event)
+	event := Event{Type: Start, Run: Run{r.NewRun(), map[string]any{}}, Job: Job{jobs, "model." + w.Model.Name, jobFacets("MODEL", w.Model.Description)}}
+	under(ctx, &event)
 	event.Job.Facets["sql"] = sqlFacet{of("1-1-0", "SQLJobFacet"), w.SQL, "trino"}
 	for _, ref := range w.Model.Refs {
 		event.Inputs = append(event.Inputs, r.dataset(ref, r.Graph.models.ColumnsOf(ref)))
 	}
-	out := r.dataset(w.Model.Name, r.Graph.models.ColumnsOf(w.Model.Name))
-	describe(&out, w.Model)
+	out := r.dataset(w.Model.Name, r.Graph.models.ColumnsOf(w.Model.Name), w.Model.Columns...)
 	out.Facets["columnLineage"] = r.columns(w.Model)
 	event.Outputs = []Dataset{out}
 	r.tell(ctx, event)
@@ -104,7 +103,7 @@ func (r *Recorder) Observe(ctx context.Context, w model.Writing) func(model.Outc
 
 // audited tells of the data tests: a run of its own, that reads what was written.
 func (r *Recorder) audited(ctx context.Context, whose Event, tests []model.Tested) {
-	audit := Event{Type: Start, Run: Run{r.NewRun(), map[string]any{}}, Job: Job{jobs, whose.Job.Name + ".audit", r.kind("TEST", "Data tests of what was written, before readers see it.")}}
+	audit := Event{Type: Start, Run: Run{r.NewRun(), map[string]any{}}, Job: Job{jobs, whose.Job.Name + ".audit", jobFacets("TEST", "Data tests of what was written, before readers see it.")}}
 	parent := parentFacet{facet: of("1-2-0", "ParentRunFacet")}
 	parent.Run.ID, parent.Job.Namespace, parent.Job.Name = whose.Run.ID, jobs, whose.Job.Name
 	audit.Run.Facets["parent"] = parent
@@ -135,7 +134,7 @@ func (e *Event) end(err error) {
 	e.Run.Facets["errorMessage"] = errorFacet{of("1-0-1", "ErrorMessageRunFacet"), err.Error(), "GO"}
 }
 
-func (r *Recorder) kind(name, says string) map[string]any {
+func jobFacets(name, says string) map[string]any {
 	return map[string]any{
 		"jobType":       jobTypeFacet{of("2-0-4", "JobTypeJobFacet"), "BATCH", "VERDICT", name},
 		"documentation": documentationFacet{of("1-1-0", "DocumentationJobFacet"), says},
@@ -143,7 +142,7 @@ func (r *Recorder) kind(name, says string) map[string]any {
 }
 
 // under makes a run part of the step that the context is of.
-func (r *Recorder) under(ctx context.Context, e *Event) {
+func under(ctx context.Context, e *Event) {
 	at, ok := ctx.Value(stepKey{}).(*step)
 	if !ok {
 		return
@@ -153,10 +152,16 @@ func (r *Recorder) under(ctx context.Context, e *Event) {
 	e.Run.Facets["parent"] = parent
 }
 
-func (r *Recorder) dataset(table string, columns []lake.Column) Dataset {
+// dataset is a table with its columns, some of which are described.
+func (r *Recorder) dataset(table string, columns []lake.Column, described ...model.Column) Dataset {
 	fields := make([]fieldOfSchema, len(columns))
 	for i, c := range columns {
 		fields[i] = fieldOfSchema{Name: c.Name, Type: c.Type}
+		for _, d := range described {
+			if d.Name == c.Name {
+				fields[i].Description = d.Description
+			}
+		}
 	}
 	return Dataset{Namespace: r.Namespace, Name: r.Prefix + table, Facets: map[string]any{"schema": schemaFacet{of("1-2-0", "SchemaDatasetFacet"), fields}}}
 }
@@ -178,17 +183,6 @@ func (r *Recorder) known(ctx context.Context, to []Dataset, name string) []Datas
 		}
 	}
 	return append(to, r.dataset(name, columns))
-}
-
-func describe(d *Dataset, m *model.Model) {
-	fields := d.Facets["schema"].(schemaFacet).Fields //nolint:forcetypeassert // dataset made it
-	for i := range fields {
-		for _, c := range m.Columns {
-			if c.Name == fields[i].Name {
-				fields[i].Description = c.Description
-			}
-		}
-	}
 }
 
 func (r *Recorder) columns(m *model.Model) columnLineageFacet {

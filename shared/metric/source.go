@@ -32,7 +32,8 @@ func (m *semanticModel) source() Model {
 		}
 		return out
 	}
-	return Model{m.Name, m.NodeRelation["schema_name"], m.table,
+	return Model{
+		m.Name, m.NodeRelation["schema_name"], m.table,
 		of(m.Entities, func(string) string { return "" }),
 		of(m.Dimensions, func(name string) string { return m.dimensions[name] }),
 		of(m.Measures, func(name string) string { return m.measures[name].Expression }),

@@ -52,14 +52,15 @@ func Cube(l *metric.Layer, d metric.Definition) (sql string, columns []lake.Colu
 func AllDaily(l *metric.Layer, all []metric.Definition) (sql string, columns []lake.Column) {
 	list, columns := days(l.Table)
 	keys := len(list)
-	names, above, below := make([]string, len(all)), "", ""
+	names := make([]string, len(all))
+	var above, below strings.Builder
 	for i, d := range all {
 		names[i] = "(" + lake.Quote(d.Name) + ")"
 		list = append(list, fmt.Sprintf("%s as n%d", daily(d.Numerator), i))
-		above += fmt.Sprintf("\n        when %s then s.n%d", lake.Quote(d.Name), i)
+		fmt.Fprintf(&above, "\n        when %s then s.n%d", lake.Quote(d.Name), i)
 		if d.Type == "ratio" {
 			list = append(list, fmt.Sprintf("%s as d%d", daily(d.Denominator), i))
-			below += fmt.Sprintf("\n        when %s then s.d%d", lake.Quote(d.Name), i)
+			fmt.Fprintf(&below, "\n        when %s then s.d%d", lake.Quote(d.Name), i)
 		}
 	}
 	var where []string
@@ -70,9 +71,9 @@ func AllDaily(l *metric.Layer, all []metric.Definition) (sql string, columns []l
 	for i, c := range columns {
 		dates[i] = "s." + c.Name
 	}
-	numerator, denominator := "case m.metric"+above+"\n    end", "cast(null as double)"
-	if below != "" {
-		denominator = "case m.metric" + below + "\n    end"
+	numerator, denominator := "case m.metric"+above.String()+"\n    end", "cast(null as double)"
+	if below.Len() > 0 {
+		denominator = "case m.metric" + below.String() + "\n    end"
 	}
 	inner := "select\n    " + strings.Join(dates, ",\n    ") + ",\n    m.metric,\n    " + numerator + " as above,\n    " + denominator + " as below" +
 		"\nfrom (\n" + grouped(l.Table, list, where, keys) + "\n) as s\ncross join (values " + strings.Join(names, ", ") + ") as m (metric)"

@@ -262,4 +262,3 @@ func theirRow(t *testing.T, q semantic.Question, row []any) (key string, value f
 	}
 	return keyOf(period, dimensions), value
 }
-

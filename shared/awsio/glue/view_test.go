@@ -24,7 +24,7 @@ func TestPublisher(t *testing.T) {
 // Athena reads a view by what stands here, as its own CREATE VIEW writes it.
 func TestWhatAthenaReadsOfAView(t *testing.T) {
 	d, _, catalog := open(t)
-	v := viewtest.Ids()
+	v := viewtest.IDs()
 	if err := catalog.PublishView(t.Context(), v); err != nil {
 		t.Fatal(err)
 	}
@@ -46,8 +46,12 @@ func TestWhatAthenaReadsOfAView(t *testing.T) {
 		t.Fatal(err)
 	}
 	columns := []any{
-		object{"name": "id", "type": "varchar"}, object{"name": "n", "type": "bigint"}, object{"name": "x", "type": "double"},
-		object{"name": "b", "type": "boolean"}, object{"name": "d", "type": "date"}, object{"name": "at", "type": "timestamp(3)"},
+		object{"name": "id", "type": "varchar"},
+		object{"name": "n", "type": "bigint"},
+		object{"name": "x", "type": "double"},
+		object{"name": "b", "type": "boolean"},
+		object{"name": "d", "type": "date"},
+		object{"name": "at", "type": "timestamp(3)"},
 	}
 	if diff := cmp.Diff(object{"originalSql": v.SQL, "catalog": "awsdatacatalog", "schema": "verdict", "columns": columns}, body); diff != "" {
 		t.Error(diff)

@@ -38,7 +38,7 @@ func TestViewsOutliveTheProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	number := []lake.Column{{Name: "n", Type: "bigint"}}
-	for _, v := range []view.View{viewtest.Ids(), {Name: "counted", SQL: "select count(*) as n from ids", Columns: number}, {Name: "broken", SQL: "select count(id) as n from fact", Columns: number}} {
+	for _, v := range []view.View{viewtest.IDs(), {Name: "counted", SQL: "select count(*) as n from ids", Columns: number}, {Name: "broken", SQL: "select count(id) as n from fact", Columns: number}} {
 		if err := w.PublishView(t.Context(), v); err != nil {
 			t.Fatal(err)
 		}

@@ -32,8 +32,8 @@ func Publisher(t *testing.T, open func(t *testing.T) (view.Publisher, lake.Catal
 	}
 }
 
-// Ids is a view with columns of every type, and with text that has to survive quoting.
-func Ids() view.View {
+// IDs is a view with columns of every type, and with text that has to survive quoting.
+func IDs() view.View {
 	return view.View{
 		Name: "ids", Description: "It's \"all\" ids: ü */ 100 %.",
 		SQL: "select\n    id,\n    cast(1 as bigint) as n,\n    1e0 as x,\n    true as b,\n    cast('2026-01-05' as date) as d,\n    cast(null as timestamp(3)) as at\nfrom fact\nwhere id <> 'it''s */ ü'",
@@ -58,26 +58,30 @@ func publish(t *testing.T, p view.Publisher, v view.View) {
 }
 
 func published(t *testing.T, p view.Publisher, _ lake.Catalog) {
-	publish(t, p, Ids())
-	publish(t, p, Ids())
+	t.Helper()
+	publish(t, p, IDs())
+	publish(t, p, IDs())
 }
 
 func replaced(t *testing.T, p view.Publisher, _ lake.Catalog) {
-	publish(t, p, Ids())
+	t.Helper()
+	publish(t, p, IDs())
 	publish(t, p, view.View{Name: "ids", Description: "One.", SQL: "select id as one from fact", Columns: []lake.Column{{Name: "one", Type: "varchar"}}})
 }
 
 func unknown(t *testing.T, p view.Publisher, _ lake.Catalog) {
+	t.Helper()
 	if _, err := p.View(t.Context(), "nothing"); !fault.Is(err, fault.NotFound) {
 		t.Errorf("error %v, want not found", err)
 	}
 }
 
 func table(t *testing.T, p view.Publisher, c lake.Catalog) {
+	t.Helper()
 	if _, err := p.View(t.Context(), "fact"); !fault.Is(err, fault.NotFound) {
 		t.Errorf("a table was read as a view: %v", err)
 	}
-	v := Ids()
+	v := IDs()
 	v.Name = "fact"
 	if err := p.PublishView(t.Context(), v); !fault.Is(err, fault.Conflict) {
 		t.Errorf("error %v, want a conflict", err)
@@ -88,13 +92,15 @@ func table(t *testing.T, p view.Publisher, c lake.Catalog) {
 }
 
 func noTable(t *testing.T, p view.Publisher, c lake.Catalog) {
-	publish(t, p, Ids())
+	t.Helper()
+	publish(t, p, IDs())
 	if _, err := c.Table(t.Context(), "ids"); !fault.Is(err, fault.NotFound) {
 		t.Errorf("a view was read as a table: %v", err)
 	}
 }
 
 func nested(t *testing.T, p view.Publisher, _ lake.Catalog) {
-	publish(t, p, Ids())
+	t.Helper()
+	publish(t, p, IDs())
 	publish(t, p, view.View{Name: "counted", SQL: "select count(*) as n from ids", Columns: []lake.Column{{Name: "n", Type: "bigint"}}})
 }
