@@ -113,7 +113,7 @@ func (r *Recorder) audited(ctx context.Context, whose Event, tests []model.Teste
 	facet := assertionsFacet{facet: of("1-1-0", "DataQualityAssertionsDatasetFacet")}
 	for _, t := range tests {
 		facet.Assertions = append(facet.Assertions, assertion{
-			Assertion: "custom_sql", Description: "no row where " + t.Says, Success: t.Rows == "0", Severity: "error", Expected: "0", Actual: t.Rows,
+			Assertion: "custom_sql", Description: "no row where " + t.Says, Success: t.Rows == "0", Severity: severity(t.Severity), Expected: "0", Actual: t.Rows,
 		})
 	}
 	audit.Inputs[0].InputFacets = map[string]any{"dataQualityAssertions": facet}
@@ -252,4 +252,12 @@ func (r *Recorder) keep(ctx context.Context, e Event, line []byte) error {
 	at.lines.Write(line)
 	at.lines.WriteByte('\n')
 	return r.Objects.Put(ctx, at.key, at.lines.Bytes(), lake.Overwrite)
+}
+
+// severity is in OpenLineage's words.
+func severity(s model.Severity) string {
+	if s == model.Warn {
+		return "warn"
+	}
+	return "error"
 }

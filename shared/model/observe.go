@@ -21,12 +21,12 @@ type Outcome struct {
 
 // Tested is one data test and how many rows offended.
 type Tested struct {
-	Says string // what an offending row is
+	Test
 	Rows string
 }
 
 // watched writes some partitions of a model, before the eyes of an observer.
-func (b *Builder) watched(ctx context.Context, m *Model, parts []outdated) error {
+func (b *Builder) watched(ctx context.Context, m *Model, parts []outdated) (warnings []string, err error) {
 	var out Outcome
 	if b.Observe == nil {
 		return b.publish(ctx, m, parts, &out)
@@ -40,14 +40,14 @@ func (b *Builder) watched(ctx context.Context, m *Model, parts []outdated) error
 	slices.Sort(w.Days)
 	w.SQL = m.Select(w.Days)
 	ended := b.Observe(ctx, w)
-	out.Err = b.publish(ctx, m, parts, &out)
+	warnings, out.Err = b.publish(ctx, m, parts, &out)
 	ended(out)
-	return out.Err
+	return warnings, out.Err
 }
 
-func (o *Outcome) tested(says []string, counts []*string) {
-	for i, text := range says {
-		t := Tested{Says: text, Rows: "0"}
+func (o *Outcome) tested(tests []Test, counts []*string) {
+	for i, test := range tests {
+		t := Tested{Test: test, Rows: "0"}
 		if counts[i] != nil {
 			t.Rows = *counts[i]
 		}
