@@ -44,7 +44,7 @@ func record(t *testing.T) *recorded {
 	t.Helper()
 	models, err := model.Load(fstest.MapFS{
 		"models/daily.sql":   {Data: []byte(header + "select id, json_extract_scalar(body, '$.n') as n, event_date from ref('landed')")},
-		"models/daily.yml":   {Data: []byte("description: Days.\npartition_by: event_date\ncolumns:\n  - {name: id, type: varchar, description: Whose., tests: [not_null]}\n  - {name: n, type: varchar}\n")},
+		"models/daily.yml":   {Data: []byte("description: Days.\npartition_by: event_date\ntests: [{name: b is here, sql: \"select id from ref('this') where id = 'b'\", severity: warn}]\ncolumns:\n  - {name: id, type: varchar, description: Whose., tests: [not_null]}\n  - {name: n, type: varchar}\n")},
 		"models/total.sql":   {Data: []byte(header + "select id, count(n) as n from ref('daily') group by id")},
 		"models/total.yml":   {Data: []byte("columns:\n  - {name: id, type: varchar}\n  - {name: n, type: bigint}\n")},
 		"sources/landed.yml": {Data: []byte("location: raw/\npartition_by: [event_date]\ncolumns:\n  - {name: id, type: varchar}\n  - {name: body, type: varchar}\n")},
@@ -178,6 +178,8 @@ func TestAStepTellsWhatItReadAndWrote(t *testing.T) {
 		"files":            {at(daily, "outputs", 0, "outputFacets", "outputStatistics", "fileCount"), 1.0},
 		"data test":        {at(audit, "inputs", 0, "inputFacets", "dataQualityAssertions", "assertions", 1, "description"), "no row where id is null"},
 		"passed":           {at(audit, "inputs", 0, "inputFacets", "dataQualityAssertions", "assertions", 1, "success"), true},
+		"warned of":        {at(audit, "inputs", 0, "inputFacets", "dataQualityAssertions", "assertions", 2, "severity"), "warn"},
+		"found":            {at(audit, "inputs", 0, "inputFacets", "dataQualityAssertions", "assertions", 2, "actual"), "1"},
 		"made in the step": {at(step, "outputs", 0, "name"), "lake/total"},
 		"not made":         {at(step, "outputs", 1), nil},
 		"as of":            {at(step, "run", "facets", "nominalTime", "nominalStartTime"), "2026-01-26T00:00:00Z"},
