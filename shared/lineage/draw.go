@@ -69,7 +69,7 @@ const (
 	gapX, gapY          = 56, 12
 )
 
-// SVG draws the trace with the metric on the left and events on the right, in the colour of the text around it. It
+// SVG draws the trace with the metric on the left and events on the right, in the colours of the page around it. It
 // needs no style, and no script; classes lineage-metric, -column, -property and -event are there for one.
 func (t Trace) SVG() string {
 	type point struct{ x, y int }
@@ -98,9 +98,9 @@ func (t Trace) SVG() string {
 		case ColumnNode:
 			above = n.Table
 		case PropertyNode:
-			above = "property, " + string(n.Class)
+			above = "property, PII " + string(n.Class)
 		}
-		fmt.Fprintf(&b, `<g class="lineage-%s"><title>%s</title><rect x="%d" y="%d" width="%d" height="%d" rx="4"/>`, n.Kind, html.EscapeString(n.says()), p.x, p.y, boxWidth, boxHeight)
+		fmt.Fprintf(&b, `<g class="lineage-%s"><title>%s</title><rect x="%d" y="%d" width="%d" height="%d" rx="4" fill="Canvas"/>`, n.Kind, html.EscapeString(n.says()), p.x, p.y, boxWidth, boxHeight)
 		fmt.Fprintf(&b, `<text x="%d" y="%d" font-size="10" opacity="0.7" fill="currentColor" stroke="none">%s</text>`, p.x+8, p.y+13, html.EscapeString(above))
 		fmt.Fprintf(&b, `<text x="%d" y="%d" fill="currentColor" stroke="none">%s</text></g>`, p.x+8, p.y+27, html.EscapeString(cut(name)))
 	}
