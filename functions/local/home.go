@@ -28,6 +28,7 @@ import (
 	"verdict/shared/feature"
 	"verdict/shared/lake"
 	"verdict/shared/lambdaio"
+	"verdict/shared/metricsapi"
 	"verdict/shared/optimizely"
 	"verdict/shared/project"
 	"verdict/shared/replay"
@@ -220,6 +221,7 @@ func (h *home) front() http.Handler {
 	}), h.now)
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", collector)
+	mux.Handle(metricsapi.Base+"/", gateway.Handler(lambdaio.HTTP(h.metrics()), h.now))
 	mux.Handle("/health", collector)
 	mux.Handle("/", gateway.Handler(lambdaio.HTTP(dashboard.New(h.warehouse, h.project.Experiments, h.now, h.log, "bin/verdict run")), h.now))
 	return mux
