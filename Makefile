@@ -46,6 +46,7 @@ test-go: ## Go and SQL tests
 	@echo "Skipped: the tests on a real Trino (make test-trino)."
 	@echo "Skipped: the deployment to an emulator of AWS (make e2e-aws)."
 	@echo "Skipped: the notebooks in Jupyter (make test-notebook)."
+	@echo "Skipped: the exported metrics in MetricFlow (make test-metricflow)."
 	@echo "Skipped: schemathesis on the metrics API (make test-api)."
 	@[ -d ../shared ] || echo "Skipped: the tests on published figures and data, which are not beside this checkout (../shared)."
 
@@ -122,6 +123,20 @@ test-notebook: bin/verdict ## slow: run the notebooks of a demo's experiments in
 .bin/notebook/bin/jupyter-execute: tests/notebook/requirements.txt
 	python3 -m venv --clear .bin/notebook
 	.bin/notebook/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+# A failed download is said loudly and is no failure: the export is also held to MetricFlow's schema by the fast tests.
+.PHONY: test-metricflow
+test-metricflow: bin/verdict ## slow: load the exported metrics in MetricFlow itself, and compare its numbers with ours (fetches 60 MB)
+	@if $(MAKE) --no-print-directory .bin/metricflow/ready; then \
+		METRICFLOW_PYTHON=$(CURDIR)/.bin/metricflow/bin/python $(GO) test ./tests/metricflow -count=1 -timeout 20m -v; \
+	else \
+		echo; echo "!!! NOT TESTED WITH METRICFLOW: it could not be fetched from PyPI. !!!"; echo; \
+	fi
+
+.bin/metricflow/ready: tests/metricflow/requirements.txt
+	python3 -m venv --clear .bin/metricflow
+	.bin/metricflow/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 # A failed download is said loudly and is no failure: the fast tests hold the same contract.

@@ -3,7 +3,7 @@ package athenasql
 
 import "embed"
 
-// Files holds models/, sources/, cases/, metrics/, notebooks/ and identity.yaml.
+// Files holds models/, sources/, cases/, metrics/, notebooks/, views/ and identity.yaml.
 //
-//go:embed models sources cases metrics notebooks identity.yaml
+//go:embed models sources cases metrics notebooks views identity.yaml
 var Files embed.FS

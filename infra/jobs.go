@@ -109,7 +109,7 @@ func (j job) add(scope constructs.Construct, f functions, d data, failed awssqs.
 	}
 	settings[setting.StateTable] = d.state.table.TableName()
 	maps.Copy(settings, j.settings)
-	allows = append(allows, d.lake.writing(j.writes...)...)
+	allows = append(allows, d.lake.writing(append([]string{told}, j.writes...)...)...)
 	fn := f.add(scope, function{
 		name:        j.name,
 		description: j.description,

@@ -26,7 +26,8 @@ const (
 	bundles       = "bundles/"       // what each decision rests on, to recompute it
 	audits        = "privacy/audit/" // who was erased and how many lines that was: the ledger counts them
 	notifications = "notifications/"
-	answers       = "athena/" // of queries
+	told          = "lineage/" // what each run read and wrote
+	answers       = "athena/"  // of queries
 )
 
 const (

@@ -42,7 +42,7 @@ const nightly = 25 * time.Hour
 func (h *home) pipeline(senders ...notify.Sender) *pipeline.Pipeline {
 	return &pipeline.Pipeline{
 		Project: h.project, Objects: h.store, Engine: h.warehouse, Catalog: h.warehouse, NewRun: newRun, Now: h.now,
-		ReadFlags: h.readFlags, Flags: h.flags, Senders: senders, Policies: h.policies,
+		ReadFlags: h.readFlags, Flags: h.flags, Senders: senders, Policies: h.policies, Lineage: h.lineage(), Views: h.warehouse,
 		Datafile: func(context.Context) ([]byte, error) { return h.datafile() },
 		Audit: &bucketing.Auditor{
 			Open:    func(body []byte) (bucketing.Bucketer, error) { return optimizely.NewBucketer(body) },

@@ -45,6 +45,12 @@ func (h *Home) Setting(name string) (string, error) {
 	return value, nil
 }
 
+// Optional is the value of an environment variable that infra may leave out; empty then.
+func (h *Home) Optional(name string) string {
+	value, _ := h.env(name)
+	return value
+}
+
 // Settings are several of them.
 func (h *Home) Settings(names ...string) ([]string, error) {
 	out := make([]string, len(names))

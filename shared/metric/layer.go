@@ -15,6 +15,7 @@ type Layer struct {
 	Dimensions  []Dimension
 	Measures    []Measure
 	Definitions []Definition // as they stand in the files
+	Models      []Model      // all semantic models
 }
 
 // Dimension is something that metrics can be split and filtered by.
@@ -36,6 +37,8 @@ type Definition struct {
 	Parts       [2]string // of a ratio: the metrics above and below the line
 	Measure     string    // of a simple metric
 	Filter      string    // as written, in MetricFlow's words
+	Steps       []string  // of a funnel: its metrics
+	Meta        any       // config.meta as it stands in the file
 	Numerator   Term
 	Denominator Term // of a ratio
 	Governance
@@ -48,6 +51,12 @@ func (d Definition) Terms() []Term {
 		return []Term{d.Numerator, d.Denominator}
 	}
 	return []Term{d.Numerator}
+}
+
+// ByPeriod tells whether the metric's measure, over the events of a period, is what the metric means. A funnel, a
+// quantile and a time to an event mean something only of units.
+func (d Definition) ByPeriod() bool {
+	return d.Experiment == nil || !slices.Contains([]Kind{Funnel, Quantile, TimeToEvent}, d.Experiment.Kind)
 }
 
 // Hash identifies what the metric computes, for experiments too.
@@ -72,6 +81,9 @@ func LoadLayer(files fs.FS, dir string, columns func(table string) []string) (*L
 	if len(s.models) > 0 {
 		l.describe(s.models[0])
 	}
+	for _, m := range s.models {
+		l.Models = append(l.Models, m.source())
+	}
 	for _, name := range s.order {
 		d, err := s.define(s.metrics[name])
 		if err != nil {
@@ -95,8 +107,11 @@ func (l *Layer) describe(m *semanticModel) {
 }
 
 func (l *library) define(d *declared) (Definition, error) {
-	out := Definition{Name: d.Name, Label: d.Label, Description: d.Description, Type: d.Type, Filter: d.Filter, Measure: d.TypeParams.Measure}
+	out := Definition{Name: d.Name, Label: d.Label, Description: d.Description, Type: d.Type, Filter: d.Filter, Measure: d.TypeParams.Measure, Steps: d.steps()}
 	var err error
+	if out.Meta, err = d.meta(); err != nil {
+		return out, err
+	}
 	if out.Governance, err = d.governance(); err != nil {
 		return out, err
 	}

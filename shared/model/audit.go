@@ -14,12 +14,13 @@ import (
 )
 
 // audit runs all data tests of a model in one query.
-func (b *Builder) audit(ctx context.Context, m *Model, table string, days []string) (warnings []string, err error) {
+func (b *Builder) audit(ctx context.Context, m *Model, table string, days []string, out *Outcome) (warnings []string, err error) {
 	sql, tests := m.Audit(table, days, b.AsOf)
 	result, err := b.Engine.Query(ctx, sql)
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
+	out.tested(tests, result.Rows[0])
 	var broken []string
 	for i, value := range result.Rows[0] {
 		if value == nil || *value == "0" {

@@ -25,6 +25,7 @@ type Builder struct {
 	NewRun  func() string // a name never used before
 	AsOf    time.Time     // the moment that late_days and freshness count from
 	Selection
+	Observe func(ctx context.Context, w Writing) (ended func(Outcome)) // is told of every write; may be nil
 }
 
 // Selection is what to build, of what is asked for. The zero Selection is what is out of date.
@@ -79,7 +80,7 @@ func (b *Builder) build(ctx context.Context, m *Model) (Built, error) {
 	}
 	out.Held = held
 	for chunk := range slices.Chunk(stale, maxPartitions) {
-		warnings, err := b.publish(ctx, m, chunk)
+		warnings, err := b.watched(ctx, m, chunk)
 		if err != nil {
 			return out, err
 		}
@@ -250,7 +251,7 @@ func digest(parts ...string) string {
 
 // publish writes partitions under a fresh prefix, audits them there, and only then shows them to
 // readers. Whatever fails or is killed in between leaves the published table as it was.
-func (b *Builder) publish(ctx context.Context, m *Model, parts []outdated) (warnings []string, err error) {
+func (b *Builder) publish(ctx context.Context, m *Model, parts []outdated, out *Outcome) (warnings []string, err error) {
 	var days []string
 	if m.PartitionBy != "" {
 		for _, p := range parts {
@@ -261,6 +262,7 @@ func (b *Builder) publish(ctx context.Context, m *Model, parts []outdated) (warn
 	if err != nil {
 		return nil, err
 	}
+	out.Location = prefix
 	table := lake.Table{Name: m.Name, Columns: plain(m.Columns)}
 	if m.PartitionBy == "" {
 		table.Partitions = []lake.Partition{{Location: prefix, Source: parts[0].source}}
@@ -276,7 +278,7 @@ func (b *Builder) publish(ctx context.Context, m *Model, parts []outdated) (warn
 	if err := b.Catalog.Publish(ctx, audited); err != nil {
 		return nil, err
 	}
-	if warnings, err = b.audit(ctx, m, audited.Name, days); err != nil {
+	if warnings, err = b.audit(ctx, m, audited.Name, days, out); err != nil {
 		return nil, err
 	}
 	return warnings, b.Catalog.Publish(ctx, table)

@@ -19,6 +19,7 @@ import (
 	"verdict/shared/identity"
 	"verdict/shared/lake"
 	"verdict/shared/ledger"
+	"verdict/shared/lineage"
 	"verdict/shared/measure"
 	"verdict/shared/model"
 	"verdict/shared/monitor"
@@ -29,6 +30,7 @@ import (
 	"verdict/shared/register"
 	"verdict/shared/restate"
 	"verdict/shared/spend"
+	"verdict/shared/view"
 )
 
 // Pipeline is what the steps work on. A step uses what it needs and leaves the rest alone.
@@ -52,6 +54,9 @@ type Pipeline struct {
 	Built     func(model.Built)                     // is told of each model that was brought up to date; may be nil
 	Warn      func(says string)                     // is told what somebody should look into; may be nil
 
+	Lineage *lineage.Recorder // is told of steps and models; may be nil
+	Views   view.Publisher    // Evaluate; may be nil
+
 	evaluator *evaluate.Evaluator // keeps what it planned
 }
 
@@ -73,8 +78,8 @@ func (p *Pipeline) Steps() []Step {
 	}
 }
 
-// Model records the flags that are on, and makes events and identity edges of what has landed.
-func (p *Pipeline) Model(ctx context.Context, asOf time.Time) error {
+// model records the flags that are on, and makes events and identity edges of what has landed.
+func (p *Pipeline) model(ctx context.Context, asOf time.Time) error {
 	flags := &feature.Recorder{Read: p.ReadFlags, Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun, Now: p.Now}
 	if _, err := flags.Run(ctx); err != nil {
 		return err
@@ -109,8 +114,8 @@ func (p *Pipeline) events(ctx context.Context, asOf time.Time) error {
 	return err
 }
 
-// Resolve finds out who is who, and who saw what.
-func (p *Pipeline) Resolve(ctx context.Context, asOf time.Time) error {
+// resolve finds out who is who, and who saw what.
+func (p *Pipeline) resolve(ctx context.Context, asOf time.Time) error {
 	if p.Project.Identity.LinkDevices {
 		if _, err := p.Build(ctx, asOf, "identity_signal"); err != nil {
 			return err
@@ -146,7 +151,7 @@ func (p *Pipeline) rebuild(ctx context.Context) error {
 	if err := all.events(ctx, now); err != nil {
 		return err
 	}
-	if err := all.Resolve(ctx, now); err != nil {
+	if err := all.resolve(ctx, now); err != nil {
 		return err
 	}
 	_, err := all.Build(ctx, now, "ledger_hour", "profile_property")
@@ -205,11 +210,12 @@ func (p *Pipeline) Build(ctx context.Context, asOf time.Time, names ...string) (
 func (p *Pipeline) builder(asOf time.Time) *model.Builder {
 	return &model.Builder{
 		Project: p.Project.Models, Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun, AsOf: asOf, Selection: p.Select,
+		Observe: p.observe(),
 	}
 }
 
-// Measure reduces events to sufficient statistics.
-func (p *Pipeline) Measure(ctx context.Context, asOf time.Time) error {
+// measure reduces events to sufficient statistics.
+func (p *Pipeline) measure(ctx context.Context, asOf time.Time) error {
 	if err := p.keeper().Mark(ctx, asOf); err != nil {
 		return err
 	}
@@ -231,8 +237,8 @@ func (p *Pipeline) Measure(ctx context.Context, asOf time.Time) error {
 	return p.Audit.Run(ctx, experiments, asOf)
 }
 
-// Evaluate turns statistics into results and validity checks. What is evaluated is registered before its numbers are.
-func (p *Pipeline) Evaluate(ctx context.Context, asOf time.Time) error {
+// evaluate turns statistics into results and validity checks. What is evaluated is registered before its numbers are.
+func (p *Pipeline) evaluate(ctx context.Context, asOf time.Time) error {
 	registrar := &register.Registrar{Objects: p.Objects, Catalog: p.Catalog, NewRun: p.NewRun}
 	experiments, err := p.affordable(ctx, asOf)
 	if err != nil {
@@ -245,9 +251,9 @@ func (p *Pipeline) Evaluate(ctx context.Context, asOf time.Time) error {
 	return err
 }
 
-// Decide decides on the results, keeps what each decision rests on, moves the rollouts, and looks back at earlier
+// decide decides on the results, keeps what each decision rests on, moves the rollouts, and looks back at earlier
 // decisions for which events came late.
-func (p *Pipeline) Decide(ctx context.Context, asOf time.Time) error {
+func (p *Pipeline) decide(ctx context.Context, asOf time.Time) error {
 	decider := &decide.Decider{
 		Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, Flags: p.Flags, Archive: p.keeper(), NewRun: p.NewRun, Now: p.Now,
 	}
@@ -270,8 +276,8 @@ func (p *Pipeline) keeper() *bundle.Keeper {
 	}
 }
 
-// Notify tells people what they have not been told yet.
-func (p *Pipeline) Notify(ctx context.Context, _ time.Time) error {
+// notify tells people what they have not been told yet.
+func (p *Pipeline) notify(ctx context.Context, _ time.Time) error {
 	notifier := &notify.Notifier{Objects: p.Objects, Senders: p.Senders, Policies: p.Policies, DashboardURL: p.Dashboard, Now: p.Now}
 	_, err := notifier.Run(ctx)
 	return err

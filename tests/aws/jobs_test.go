@@ -278,8 +278,27 @@ func sameOnOneMachine(t *testing.T, m *mirror, p *project.Project, asOf time.Tim
 		read[evaluate.Result](t, here, "fact_experiment_results", "experiment_id, metric, variant"), cmpopts.IgnoreFields(evaluate.Result{}, "EvaluatedAt"))
 	equal(t, "checks", read[evaluate.Check](t, m, "fact_experiment_check", "experiment_id, name"),
 		read[evaluate.Check](t, here, "fact_experiment_check", "experiment_id, name"))
+	equal(t, "lines of the readout, as its view shows them", read[line](t, m, "experiment_readout", "experiment_id, metric, variant"), read[line](t, here, "experiment_readout", "experiment_id, metric, variant"))
+	equal(t, "days of metrics, as their view shows them", read[figure](t, m, "metric_daily", "event_date, metric"), read[figure](t, here, "metric_daily", "event_date, metric"))
 	equal(t, "decisions", decisions(t, m.bucket), decisions(t, store), cmpopts.IgnoreTypes(time.Time{}))
 }
+
+// line and figure are rows of views.
+type (
+	line struct {
+		Experiment string  `lake:"experiment_id"`
+		Metric     string  `lake:"metric"`
+		Variant    string  `lake:"variant"`
+		Withheld   bool    `lake:"is_withheld"`
+		Lift       float64 `lake:"lift"`
+		AsOf       string  `lake:"as_of"`
+	}
+	figure struct {
+		Day    string  `lake:"event_date"`
+		Metric string  `lake:"metric"`
+		Value  float64 `lake:"value"`
+	}
+)
 
 func read[T any](t *testing.T, engine lake.Engine, table, order string) []T {
 	t.Helper()

@@ -19,8 +19,10 @@ import (
 	"verdict/shared/awsio/s3"
 	"verdict/shared/embedded/directory"
 	"verdict/shared/embedded/duck"
+	"verdict/shared/fault"
 	"verdict/shared/lake"
 	"verdict/shared/project"
+	"verdict/shared/view"
 )
 
 // mirror is a SQL engine over the emulator's bucket and catalog: it copies what is new into a folder, on
@@ -28,7 +30,7 @@ import (
 type mirror struct {
 	bucket   *s3.Bucket
 	glue     *glue.Client
-	catalog  lake.Catalog
+	catalog  *awsglue.Catalog
 	database string
 	landing  []string
 	store    *directory.Store
@@ -183,6 +185,7 @@ func (m *mirror) land(ctx context.Context, keys []string) error {
 
 // republish takes over the tables that the catalog shows.
 func (m *mirror) republish(ctx context.Context) error {
+	var views []view.View
 	pages := glue.NewGetTablesPaginator(m.glue, &glue.GetTablesInput{DatabaseName: &m.database})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -192,6 +195,14 @@ func (m *mirror) republish(ctx context.Context) error {
 		for _, entry := range page.TableList {
 			name := aws.ToString(entry.Name)
 			if slices.Contains(m.landing, name) {
+				continue
+			}
+			if aws.ToString(entry.TableType) == "VIRTUAL_VIEW" {
+				v, err := m.catalog.View(ctx, name)
+				if err != nil {
+					return err
+				}
+				views = append(views, v)
 				continue
 			}
 			table, err := m.catalog.Table(ctx, name)
@@ -205,6 +216,11 @@ func (m *mirror) republish(ctx context.Context) error {
 				return err
 			}
 			m.published[name] = table
+		}
+	}
+	for _, v := range views { // one that reads another may come before it: the next look finds that
+		if err := m.duck.PublishView(ctx, v); err != nil && !fault.Is(err, fault.Invalid) {
+			return err
 		}
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	athenasql "verdict/athena-sql"
 	"verdict/shared/embedded/directory"
 	"verdict/shared/embedded/duck"
 	"verdict/shared/identity"
@@ -20,6 +21,7 @@ import (
 	"verdict/shared/measure"
 	"verdict/shared/model"
 	"verdict/shared/project"
+	"verdict/shared/view"
 )
 
 // shop plays a small shop through the pipeline of one machine, and returns its lake.
@@ -170,6 +172,31 @@ func TestSameRows(t *testing.T) {
 			equal(t, w, sql)
 		})
 	}
+	views, err := view.All(athenasql.Files, p.Layer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range views {
+		for _, ref := range v.Refs {
+			if table, err := w.Table(t.Context(), ref); err == nil && !slices.Contains(names, ref) {
+				share(t, w, ref, append(table.Columns, partitions(table)...))
+				names = append(names, ref)
+			}
+		}
+	}
+	for _, v := range views {
+		t.Run("view "+v.Name, func(t *testing.T) {
+			if err := w.PublishView(t.Context(), v.View); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := engine(t).Query(t.Context(), v.Statement()); err != nil {
+				t.Fatal(err)
+			}
+			if n := equal(t, w, "select * from "+v.Name); n == 0 {
+				t.Error("no rows were compared")
+			}
+		})
+	}
 	t.Run("devices", func(t *testing.T) {
 		if n := equal(t, w, identity.DeviceQuery("2026-01-06")); n == 0 {
 			t.Error("no rows were compared")
@@ -195,6 +222,14 @@ func TestSameRows(t *testing.T) {
 		})
 	}
 	t.Run("metrics API", func(t *testing.T) { sameAnswers(t, w, p) })
+}
+
+func partitions(t lake.Table) []lake.Column {
+	var out []lake.Column
+	for _, name := range t.PartitionBy {
+		out = append(out, lake.Column{Name: name, Type: "varchar"})
+	}
+	return out
 }
 
 func daysOf(t *testing.T, w *duck.Warehouse) []string {

@@ -40,11 +40,13 @@ func New(config aws.Config, database string, location func(prefix string) string
 // Table implements lake.Catalog.
 func (c *Catalog) Table(ctx context.Context, name string) (lake.Table, error) {
 	t := lake.Table{Name: name}
-	answer, err := c.client.GetTable(ctx, &api.GetTableInput{DatabaseName: &c.database, Name: &name})
+	found, err := c.entry(ctx, name)
 	if err != nil {
-		return t, awsfault.Wrap("look up table "+name, err)
+		return t, err
 	}
-	found := answer.Table
+	if aws.ToString(found.TableType) == viewType {
+		return t, fault.New(fault.NotFound, "look up table %s: it is a view", name)
+	}
 	for _, column := range found.StorageDescriptor.Columns {
 		t.Columns = append(t.Columns, lake.Column{Name: aws.ToString(column.Name), Type: trinoType(aws.ToString(column.Type))})
 	}

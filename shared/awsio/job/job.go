@@ -59,6 +59,7 @@ func Pipeline(home *awsio.Home) (*pipeline.Pipeline, error) {
 	catalog, newRun := glue.New(home.Config, database, objects.Location), func() string { return uuid.Must(uuid.NewV7()).String() }
 	return &pipeline.Pipeline{
 		Project: p, Objects: objects, Engine: engine, Catalog: catalog, NewRun: newRun, Now: home.Now,
+		Lineage: told(home, p, objects, catalog, database, newRun), Views: catalog,
 		Audit: &bucketing.Auditor{
 			Open:    func(body []byte) (bucketing.Bucketer, error) { return optimizely.NewBucketer(body) },
 			Objects: objects, Engine: engine, Catalog: catalog, NewRun: newRun, Slack: hourly,

@@ -33,6 +33,7 @@ const (
 	Approvers        = "APPROVERS"          // ids of who may answer, separated by spaces; empty: everybody in the channel
 	AnswerTopic      = "ANSWER_TOPIC_ARN"   // SNS topic that tells the decider of an answer
 	Policies         = "NOTIFY_POLICIES"    // what each channel wants to be spared (shared/notify), may be empty
+	Lineage          = "OPENLINEAGE_URL"    // OpenLineage endpoint that is told of runs; may be unset
 	Dashboard        = "DASHBOARD_URL"      // for links in messages; may be empty
 )
 

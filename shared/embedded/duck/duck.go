@@ -76,7 +76,7 @@ func (w *Warehouse) start(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return w.openViews(ctx)
 }
 
 // Close ends DuckDB.
