@@ -174,6 +174,7 @@ bench: $(WEB)/node_modules ## benchmarks: collector requests a second, SDK size 
 	$(GO) test ./shared/collect ./shared/plan ./shared/stats -run '^$$' -bench . -cpu 1
 	$(GO) test ./shared/measure -run '^$$' -bench TenMillion -benchtime 3x -timeout 30m
 	$(GO) test ./shared/identity -run '^$$' -bench TenMillion -benchtime 1x
+	$(GO) test ./shared/model -run '^$$' -bench ELT -benchtime 3x -timeout 60m -args -events=$${EVENTS:-1000000}
 
 # Its own cache: findings cached by another clone carry that clone's paths, which no exclusion matches.
 .PHONY: lint

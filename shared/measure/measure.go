@@ -119,6 +119,8 @@ type Measurer struct {
 	Catalog lake.Catalog
 	NewRun  func() string
 	Scanned func(e *experiment.Experiment, bytes int64) // is told what an experiment's queries have read; may be nil
+	Young   int                                         // for so many days an experiment is measured whole, afterwards in increments
+	Say     func(experiment, what string)               // hears what was measured anew, and why; may be nil
 }
 
 // Run measures the experiments that have started, as of the start of a day (UTC), and publishes
@@ -126,12 +128,16 @@ type Measurer struct {
 func (m *Measurer) Run(ctx context.Context, experiments []*experiment.Experiment, metrics []metric.Metric, asOf time.Time) error {
 	var statistics []Statistic
 	var cohorts []string
+	populations, err := m.populations(ctx, experiments, asOf)
+	if err != nil {
+		return err
+	}
 	for _, e := range experiments {
 		if !asOf.After(e.Start.Time) {
 			continue
 		}
 		metered, scan := lake.Metered(ctx)
-		cells, err := m.statistics(metered, Resolved, e, metrics, asOf)
+		cells, err := m.statistics(metered, Resolved, e, metrics, asOf, populations[e.ID])
 		if err != nil {
 			return fmt.Errorf("measure %s: %w", e.ID, err)
 		}
@@ -173,7 +179,7 @@ func Select(e *experiment.Experiment, metrics []metric.Metric) ([]metric.Metric,
 
 // Under measures one experiment under a policy of identity, and publishes nothing.
 func (m *Measurer) Under(ctx context.Context, p Policy, e *experiment.Experiment, metrics []metric.Metric, asOf time.Time) ([]Statistic, []Exposure, error) {
-	statistics, err := m.statistics(ctx, p, e, metrics, asOf)
+	statistics, err := m.statistics(ctx, p, e, metrics, asOf, nil)
 	if err != nil {
 		return nil, nil, fmt.Errorf("measure %s under %s: %w", e.ID, p, err)
 	}
@@ -184,16 +190,36 @@ func (m *Measurer) Under(ctx context.Context, p Policy, e *experiment.Experiment
 	return statistics, traffic, nil
 }
 
-func (m *Measurer) statistics(ctx context.Context, p Policy, e *experiment.Experiment, metrics []metric.Metric, asOf time.Time) ([]Statistic, error) {
+// statistics measures in increments what adds up by days, if units are given, and the rest whole.
+func (m *Measurer) statistics(ctx context.Context, p Policy, e *experiment.Experiment, metrics []metric.Metric, asOf time.Time, units map[string]population) ([]Statistic, error) {
 	used, err := Select(e, metrics)
 	if err != nil {
 		return nil, err
 	}
-	result, err := m.Engine.Query(ctx, QueryUnder(p, e, used, asOf))
+	var adding, whole []metric.Metric
+	byDays := m.byDays(ctx)
+	for _, d := range used {
+		if units != nil && additive(d, byDays) {
+			adding = append(adding, d)
+		} else {
+			whole = append(whole, d)
+		}
+	}
+	var out []Statistic
+	if len(adding) > 0 {
+		if out, err = m.increment(ctx, e, adding, asOf, units); err != nil {
+			return nil, err
+		}
+	}
+	if len(whole) == 0 {
+		return out, nil
+	}
+	result, err := m.Engine.Query(ctx, QueryUnder(p, e, whole, asOf))
 	if err != nil {
 		return nil, err
 	}
-	return Decode(e.ID, used, result)
+	cells, err := Decode(e.ID, whole, result)
+	return append(out, cells...), err
 }
 
 // Decode turns the result of Query into one statistic per cell and metric.

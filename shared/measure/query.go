@@ -58,7 +58,7 @@ func (q *query) with(name, format string, args ...any) {
 func (q *query) text() string {
 	q.values()
 	q.rank()
-	return "with " + strings.Join(q.ctes, ",\n\n") + "\n\n" + q.cells()
+	return "with " + strings.Join(q.ctes, ",\n\n") + "\n\n" + q.cells("")
 }
 
 // values has a row per unit, with its value of each metric.
@@ -159,9 +159,8 @@ func (q *query) happened(t metric.Table, suffix string) {
         on %s = x.entity_id%s`, columns.String(), t.Name, whose, q.reach(t))
 }
 
-// reach keeps the scan to the facts that any metric can need.
-func (q *query) reach(t metric.Table) string {
-	before, hours, ever := 0, 0, false
+// span is how many days before its first exposure and how many hours after it, or for ever, facts count for a unit.
+func (q *query) span() (before, hours int, ever bool) {
 	for _, m := range q.metrics {
 		before = max(before, m.Covariate)
 		hours = max(hours, (m.Window.Delay+m.Window.Length)*m.Window.Hours())
@@ -170,6 +169,12 @@ func (q *query) reach(t metric.Table) string {
 		}
 		ever = ever || m.Window.Lookback > 0
 	}
+	return before, hours, ever
+}
+
+// reach keeps the scan to the facts that any metric can need.
+func (q *query) reach(t metric.Table) string {
+	before, hours, ever := q.span()
 	var out strings.Builder
 	and := func(format string, args ...any) { fmt.Fprintf(&out, "\n        and "+format, args...) }
 	if t.Date != "" {
@@ -184,7 +189,7 @@ func (q *query) reach(t metric.Table) string {
 	}
 	and("e.%s >= %s", t.Time, from)
 	if !ever {
-		and("e.%s < x.first_exposure_ts + %s", t.Time, span(hours))
+		and("e.%s < x.first_exposure_ts + %s", t.Time, length(hours))
 	}
 	if t.Bot != "" {
 		and("not e.%s", t.Bot)
@@ -194,7 +199,7 @@ func (q *query) reach(t metric.Table) string {
 
 func interval(n int, unit string) string { return fmt.Sprintf("interval '%d' %s", n, unit) }
 
-func span(hours int) string {
+func length(hours int) string {
 	if hours%24 == 0 {
 		return interval(hours/24, "day")
 	}
@@ -244,11 +249,11 @@ func (q *query) window(m metric.Metric, t metric.Table) string {
 		out = append(out, age+" < "+strconv.Itoa(w.Delay+w.Length))
 	default:
 		if w.Delay > 0 {
-			since("x.first_exposure_ts + " + span(w.Delay*w.Hours()))
+			since("x.first_exposure_ts + " + length(w.Delay*w.Hours()))
 		} else if q.covariates() {
 			since("x.first_exposure_ts")
 		}
-		out = append(out, ts+" < x.first_exposure_ts + "+span((w.Delay+w.Length)*w.Hours()))
+		out = append(out, ts+" < x.first_exposure_ts + "+length((w.Delay+w.Length)*w.Hours()))
 	}
 	return strings.Join(out, " and ")
 }
@@ -416,26 +421,39 @@ func (q *query) value(t metric.Table, suffix string) {
 func total(m metric.Metric, p part) string {
 	c := p.column
 	counted := c
-	if m.Touch != metric.AllTouches && (c[0] == 'y' || c[0] == 'd') {
+	once := m.Kind == metric.Conversion || m.Kind == metric.Retention || m.Kind == metric.TimeToEvent
+	if m.Touch != metric.AllTouches && !once && (c[0] == 'y' || c[0] == 'd') {
 		counted = "case when " + c + "_touch = 1 then " + c + " end"
 	}
-	var value string
 	switch {
-	case m.Kind == metric.Conversion || m.Kind == metric.Retention:
-		value = "coalesce(max(" + c + "), 0e0)"
 	case m.Kind == metric.Funnel:
-		value = "max(case when " + reached(c, len(m.Steps)) + " is not null then 1e0 else 0e0 end)"
-	case m.Kind == metric.TimeToEvent:
-		value = fmt.Sprintf("coalesce(min(%s), %de0)", c, m.Window.Length)
+		return "max(case when " + reached(c, len(m.Steps)) + " is not null then 1e0 else 0e0 end)"
 	case m.Kind == metric.Quantile && m.OfEvents:
-		value = fmt.Sprintf("cast(count(case when %[1]s <= %[1]s_quantile then 1 end) as double)", c)
-	case p.term.Aggregation == "count_distinct":
-		value = "cast(count(distinct " + counted + ") as double)"
-	case p.term.Aggregation == "max":
-		value = "coalesce(max(" + counted + "), 0e0)"
-	default:
-		value = "coalesce(sum(" + counted + "), 0e0)"
+		return fmt.Sprintf("cast(count(case when %[1]s <= %[1]s_quantile then 1 end) as double)", c)
+	case p.term.Aggregation == "count_distinct" && !once:
+		return finish(m, "cast(count(distinct "+counted+") as double)")
 	}
+	return finish(m, combine(m, p.term)+"("+counted+")")
+}
+
+// combine is the aggregate that reduces a unit's facts: NULL when there is none.
+func combine(m metric.Metric, t metric.Term) string {
+	switch {
+	case m.Kind == metric.TimeToEvent:
+		return "min"
+	case m.Kind == metric.Conversion || m.Kind == metric.Retention || t.Aggregation == "max":
+		return "max"
+	}
+	return "sum"
+}
+
+// finish makes a unit's value of what its facts were reduced to.
+func finish(m metric.Metric, reduced string) string {
+	none := "0e0"
+	if m.Kind == metric.TimeToEvent {
+		none = strconv.Itoa(m.Window.Length) + "e0"
+	}
+	value := "coalesce(" + reduced + ", " + none + ")"
 	if m.Cap > 0 {
 		value = "least(" + value + ", " + strconv.FormatFloat(m.Cap, 'e', -1, 64) + ")"
 	}
@@ -515,7 +533,7 @@ func rankAt(level float64, sign int, y string) string {
 }
 
 // cells merges the units of each variant and day.
-func (q *query) cells() string {
+func (q *query) cells(more string) string {
 	var columns strings.Builder
 	add := func(format string, args ...any) { fmt.Fprintf(&columns, ",\n    "+format, args...) }
 	for i, m := range q.metrics {
@@ -547,10 +565,10 @@ func (q *query) cells() string {
 	return fmt.Sprintf(`select
     variant,
     exposure_date,
-    count(*) as units%s
+    count(*) as units%s%s
 from %s
 group by variant, exposure_date
-order by variant, exposure_date`, columns.String(), q.last)
+order by variant, exposure_date`, columns.String(), more, q.last)
 }
 
 // shape names the columns of a metric's moments: its value, denominator, and covariates.

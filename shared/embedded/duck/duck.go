@@ -59,8 +59,13 @@ func Open(ctx context.Context, store *directory.Store, landing ...lake.Table) (*
 	return w, nil
 }
 
+// memory is what DuckDB may hold before it spills to files: by itself it would take four fifths of the machine, and a
+// backfill of ten million events all of that. The process adds some 0.5 GB.
+const memory = "3GB"
+
 func (w *Warehouse) start(ctx context.Context) error {
-	if _, err := w.db.ExecContext(ctx, "SET GLOBAL TimeZone = 'UTC'; SET preserve_insertion_order = false;\n"+macros); err != nil {
+	settings := "SET GLOBAL TimeZone = 'UTC'; SET preserve_insertion_order = false; SET memory_limit = '" + memory + "'; SET temp_directory = " + lake.Quote(w.store.Path("spilled")) + ";\n"
+	if _, err := w.db.ExecContext(ctx, settings+macros); err != nil {
 		return err
 	}
 	published, err := w.store.List(ctx, "catalog/")

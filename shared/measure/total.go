@@ -1,0 +1,305 @@
+package measure
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"verdict/shared/lake"
+	"verdict/shared/metric"
+)
+
+// additive tells whether a metric's value is a function of totals over the facts of each day, and the same at
+// every look. days says whether a table is partitioned by the day of its facts.
+func additive(m metric.Metric, days func(metric.Table) bool) bool {
+	if m.Kind == metric.Funnel || m.Kind == metric.Quantile || m.Touch != metric.AllTouches || m.CapQuantile > 0 || m.Window.Lookback > 0 {
+		return false
+	}
+	for _, t := range m.Terms() {
+		if t.Aggregation == "count_distinct" || !days(t.Table) {
+			return false
+		}
+	}
+	return true
+}
+
+// The last days of an experiment's facts that may still change as a matter of course: a model that reads a day around
+// makes a day anew when the next one lands (fact_event).
+const settling = 1
+
+// dated are the days whose facts can count for the units of a cohort: from before its day to after it.
+func dated(metrics []metric.Metric) (before, after int) {
+	q := &query{metrics: metrics}
+	before, hours, _ := q.span()
+	return before, (hours + 23) / 24
+}
+
+// A cohort is the units that were first exposed on a day.
+type cohortPlan struct {
+	date string
+	from time.Time // the first day of facts to add
+	old  bool      // to what its partition holds
+}
+
+// totals is the SELECT of the new rows of some cohorts: a row per unit, the day of first exposure last. A part stands in
+// two columns, y0 of the settled days and y0_last of those from settled on.
+//
+// since is the first day that the row's facts are of, counted from the cohort's. Of a unit without an old row in a cohort
+// that has old rows it is later than it should be.
+func (q *query) totals(cohorts []cohortPlan, settled time.Time) string {
+	q.members(cohorts)
+	all := q.allParts()
+	var sums, last strings.Builder
+	var branches []string
+	for n, t := range q.tables() {
+		suffix := ""
+		if n > 0 {
+			suffix = "_" + t.Name
+		}
+		q.fresh(t, suffix, cohorts, settled)
+		var columns strings.Builder
+		for _, p := range all {
+			column, value := p.column, "cast(null as double)"
+			if p.term.Table == t {
+				value = combine(p.metric, p.term) + "(" + column + ")"
+			}
+			fmt.Fprintf(&columns, ",\n        case when is_last then %[2]s end as %[1]s_last,\n        case when not is_last then %[2]s end as %[1]s", column, value)
+		}
+		branches = append(branches, fmt.Sprintf("    select\n        unit_id,\n        cast(null as bigint) as since%s\n    from %s\n    group by unit_id, is_last", columns.String(), q.last))
+	}
+	var columns strings.Builder
+	for _, p := range all {
+		fmt.Fprintf(&columns, ",\n        cast(null as double) as %[1]s_last,\n        s.%[1]s", p.column)
+		f := combine(p.metric, p.term)
+		fmt.Fprintf(&sums, ",\n        %[1]s(%[2]s) as %[2]s,\n        %[1]s(%[2]s_last) as %[2]s_last", f, p.column)
+		fmt.Fprintf(&last, ",\n    t.%[1]s,\n    t.%[1]s_last", p.column)
+	}
+	if old := dates(cohorts, func(c cohortPlan) bool { return c.old }); old != "" {
+		branches = append(branches, fmt.Sprintf(`    select
+        s.unit_id,
+        s.since%s
+    from %s as s
+    join unit as x
+        on x.unit_id = s.unit_id
+        and x.first_exposure_ts = s.first_exposure_ts
+        and x.ids = s.ids
+    where s.exposure_date in (%s)`, columns.String(), Totals(q.experiment.ID), old))
+	}
+	q.with("added", "%s", strings.Join(branches, "\n    union all\n"))
+	q.with("total", "    select\n        unit_id,\n        min(since) as since%s\n    from added\n    group by unit_id", sums.String())
+	return "with " + strings.Join(q.ctes, ",\n\n") + `
+
+select
+    x.unit_id,
+    x.variant,
+    x.first_exposure_ts,
+    x.ids,
+    coalesce(t.since, x.since) as since` + last.String() + `,
+    x.exposure_date
+from unit as x
+left join total as t on t.unit_id = x.unit_id`
+}
+
+// members are the units of some cohorts, with all ids that are theirs. The ids come from identity_map, which dim_user is
+// made from: it holds only what was merged.
+func (q *query) members(cohorts []cohortPlan) {
+	var from, since strings.Builder
+	for _, c := range cohorts {
+		date := lake.Quote(c.date)
+		fmt.Fprintf(&from, "\n            when x.exposure_date = %s then %s", date, day(c.from))
+		fmt.Fprintf(&since, "\n            when x.exposure_date = %s then %d", date, int(c.from.Sub(dateOf(c.date)).Hours()/24))
+	}
+	q.with("merged", "%s", merged)
+	q.with("unit", `    select
+        x.unit_id,
+        x.variant,
+        x.exposure_date,
+        x.first_exposure_ts,
+        coalesce(m.ids, 0) as ids,
+        case%s
+        end as from_date,
+        case%s
+        end as since
+    from fact_experiment_exposure as x
+    left join merged as m on m.unit_id = x.unit_id
+    where x.experiment_id = %s
+        and x.exposure_date in (%s)
+        and not x.is_multi_variant`, from.String(), since.String(), lake.Quote(q.experiment.ID), dates(cohorts, everyCohort))
+	q.with("entity", `    select
+        unit_id as entity_id,
+        unit_id,
+        first_exposure_ts,
+        from_date
+    from unit
+    union all
+    select
+        m.entity_id,
+        x.unit_id,
+        x.first_exposure_ts,
+        x.from_date
+    from unit as x
+    join identity_map as m on m.unit_id = x.unit_id
+    where m.entity_id <> m.unit_id`)
+}
+
+// merged has a checksum of the ids of each unit that has others than itself. A hundred ids, the cap of a unit, of 52 bits
+// each are no more than a bigint.
+const merged = `    select
+        unit_id,
+        cast(sum(from_base(substr(to_hex(md5(to_utf8(entity_id))), 1, 13), 16)) as bigint) as ids
+    from identity_map
+    group by unit_id`
+
+// fresh are the facts to add to the totals, those of the unsettled days marked.
+func (q *query) fresh(t metric.Table, suffix string, cohorts []cohortPlan, settled time.Time) {
+	var columns strings.Builder
+	for i, m := range q.metrics {
+		for _, p := range q.parts(i, m, t) {
+			fmt.Fprintf(&columns, ",\n        %s as %s", fact(m, p.term, p.window), p.column)
+		}
+	}
+	before, after := dated(q.metrics)
+	read := map[string]bool{}
+	for _, c := range cohorts {
+		for d := laterOf(c.from, dateOf(c.date).AddDate(0, 0, -before)); !d.After(dateOf(c.date).AddDate(0, 0, after)) && d.Before(q.asOf); d = d.AddDate(0, 0, 1) {
+			read[d.Format(time.DateOnly)] = true
+		}
+	}
+	in := "1 = 0"
+	if len(read) > 0 {
+		in = "e." + t.Date + " in (" + lake.QuoteList(sortedKeys(read)) + ")"
+	}
+	q.with("happened"+suffix, `    select
+        x.unit_id,
+        e.%s >= %s as is_last%s
+    from entity as x
+    join %s as e
+        on e.%s = x.entity_id
+        and %s
+        and e.%s >= x.from_date%s`, t.Date, day(settled), columns.String(), t.Name, t.Entity, in, t.Date, q.reach(t))
+}
+
+// totalCells is the query of the cells of some cohorts over their totals. Its columns are those of Query, and unknown:
+// the number of units whose rows lack days.
+func (q *query) totalCells(table string, cohorts []cohortPlan) string {
+	before, _ := dated(q.metrics)
+	var columns strings.Builder
+	for _, p := range q.allParts() {
+		f := combine(p.metric, p.term)
+		both := fmt.Sprintf("%[1]s + %[1]s_last", p.column)
+		if f != "sum" {
+			both = fmt.Sprintf("case when %[1]s %[2]s %[1]s_last then %[1]s else %[1]s_last end", p.column, map[string]string{"min": "<", "max": ">"}[f])
+		}
+		// NULL is no fact at all.
+		whole := fmt.Sprintf("coalesce(%[2]s, %[1]s, %[1]s_last)", p.column, both)
+		fmt.Fprintf(&columns, ",\n        %s as %s", finish(p.metric, whole), p.column)
+	}
+	q.with("value", `    select
+        variant,
+        exposure_date,
+        since%s
+    from %s
+    where exposure_date in (%s)`, columns.String(), table, dates(cohorts, everyCohort))
+	unknown := fmt.Sprintf(",\n    count(case when since > %d then 1 end) as unknown", -before)
+	return "with " + strings.Join(q.ctes, ",\n\n") + "\n\n" + q.cells(unknown)
+}
+
+// partOf is a part with its metric.
+type partOf struct {
+	part
+	metric metric.Metric
+}
+
+func (q *query) allParts() []partOf {
+	var out []partOf
+	for i, m := range q.metrics {
+		for _, t := range q.tables() {
+			for _, p := range q.parts(i, m, t) {
+				out = append(out, partOf{p, m})
+			}
+		}
+	}
+	return out
+}
+
+// totalColumns are the columns of the table of totals.
+func (q *query) totalColumns() []lake.Column {
+	out := []lake.Column{
+		{Name: "unit_id", Type: "varchar"},
+		{Name: "variant", Type: "varchar"},
+		{Name: "first_exposure_ts", Type: "timestamp(3)"},
+		{Name: "ids", Type: "bigint"},
+		{Name: "since", Type: "bigint"},
+	}
+	for _, p := range q.allParts() {
+		out = append(out, lake.Column{Name: p.column, Type: "double"}, lake.Column{Name: p.column + "_last", Type: "double"})
+	}
+	return out
+}
+
+// population is one row of a query: what the units of a cohort are.
+type population struct {
+	Experiment string `lake:"experiment_id"`
+	Date       string `lake:"exposure_date"`
+	Units      int64  `lake:"units"`
+	Low        int64  `lake:"low"` // two halves of the sum of 80 bits of each unit's digest
+	High       int64  `lake:"high"`
+}
+
+// populations is the query of the checksums of cohorts, of all experiments at once: it reads all their units.
+func populations(cohorts []string) string {
+	return `with merged as (
+` + merged + `
+),
+
+unit as (
+    select
+        x.experiment_id,
+        x.exposure_date,
+        to_hex(md5(to_utf8(x.unit_id || ' ' || x.variant || ' '
+            || cast(date_diff('millisecond', timestamp '1970-01-01 00:00:00', x.first_exposure_ts) as varchar) || ' '
+            || cast(coalesce(m.ids, 0) as varchar)))) as digest
+    from fact_experiment_exposure as x
+    left join merged as m on m.unit_id = x.unit_id
+    where not x.is_multi_variant
+        and (` + strings.Join(cohorts, "\n        or ") + `)
+)
+
+select
+    experiment_id,
+    exposure_date,
+    count(*) as units,
+    cast(sum(from_base(substr(digest, 1, 10), 16)) as bigint) as low,
+    cast(sum(from_base(substr(digest, 11, 10), 16)) as bigint) as high
+from unit
+group by experiment_id, exposure_date`
+}
+
+func everyCohort(cohortPlan) bool { return true }
+
+// dates lists days of cohorts as SQL.
+func dates(cohorts []cohortPlan, which func(cohortPlan) bool) string {
+	var out []string
+	for _, c := range cohorts {
+		if which(c) {
+			out = append(out, c.date)
+		}
+	}
+	return lake.QuoteList(out)
+}
+
+func laterOf(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func dateOf(text string) time.Time {
+	t, err := time.Parse(time.DateOnly, text)
+	if err != nil {
+		panic("measure: " + strconv.Quote(text) + " is no day")
+	}
+	return t
+}
