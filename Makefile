@@ -168,6 +168,20 @@ lint: .bin/golangci-lint ## golangci-lint
 .bin/golangci-lint:
 	GOBIN=$(CURDIR)/.bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT)
 
+.PHONY: lint-infra
+lint-infra: export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION = 20
+lint-infra: ## cfn-lint and checkov over every template of infra (fetches 100 MB)
+	@if $(MAKE) --no-print-directory .bin/linters/bin/checkov; then \
+		CFN_LINT=$(CURDIR)/.bin/linters/bin/cfn-lint CHECKOV=$(CURDIR)/.bin/linters/bin/checkov $(GO) test ./infra -run Linters -count=1 -v; \
+	else \
+		echo; echo "!!! INFRA NOT LINTED: cfn-lint and checkov could not be fetched from PyPI. !!!"; echo; \
+	fi
+
+.bin/linters/bin/checkov: infra/testdata/linters.txt
+	python3 -m venv --clear .bin/linters
+	.bin/linters/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
 ## Deploy
 
 .PHONY: functions

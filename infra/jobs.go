@@ -49,10 +49,10 @@ func newJobs(scope constructs.Construct, f functions, d data, decided awssns.Top
 	identity.reads, identity.writes = []string{warehouse, identities}, []string{warehouse}
 
 	evaluator := job{name: "evaluator", schedule: at.Evaluate, description: "Measures experiments and works out results"}
-	evaluator.reads, evaluator.writes = []string{warehouse, flagFiles, registrations}, []string{warehouse, registrations}
+	evaluator.reads, evaluator.writes = []string{warehouse, flagFiles, registrations, bundles}, []string{warehouse, registrations, bundles}
 
 	decider := job{name: "decider", schedule: at.Decide, description: "Decides, moves rollouts and tells people"}
-	decider.reads = []string{warehouse, decisions, notifications}
+	decider.reads = []string{warehouse, decisions, notifications, bundles}
 	decider.writes = decider.reads
 	decider.settings = from.settings(d.secrets)
 	decider.settings[setting.DecisionTopic] = decided.TopicArn()
@@ -63,7 +63,7 @@ func newJobs(scope constructs.Construct, f functions, d data, decided awssns.Top
 	}
 
 	monitor := job{name: "monitor", schedule: at.Monitor, description: "Takes the pipeline's pulse: freshness, the ledger, drift"}
-	monitor.reads, monitor.writes = []string{raw, quarantine, warehouse}, []string{warehouse}
+	monitor.reads, monitor.writes = []string{raw, quarantine, warehouse, audits}, []string{warehouse}
 	monitor.allows = []awsiam.PolicyStatement{allow([]string{"cloudwatch:GetMetricData"}, jsii.String("*"))} // it has no resources (Service Authorization Reference)
 
 	var out []awslambda.IFunction

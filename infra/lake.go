@@ -21,6 +21,8 @@ const (
 	warehouse     = "warehouse/" // tables, in runs that never change
 	decisions     = "decisions/"
 	registrations = "registrations/" // experiments, as they were defined at their start and later
+	bundles       = "bundles/"       // what each decision rests on, to recompute it
+	audits        = "privacy/audit/" // who was erased and how many lines that was: the ledger counts them
 	notifications = "notifications/"
 	answers       = "athena/" // of queries
 )

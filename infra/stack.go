@@ -35,6 +35,9 @@ func addEnvironments(app awscdk.App, build string, environments ...Environment) 
 		if err != nil {
 			return err
 		}
+		if e.QuickSight != (QuickSight{}) {
+			newQuickSight(stage, e, d)
+		}
 		newApp(stage, e, d, functions{environment: e, build: build, architecture: architectures()[arch]})
 	}
 	return nil

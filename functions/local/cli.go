@@ -48,8 +48,9 @@ func groups() []group {
 		}},
 		{"Analyse", "from events to numbers", []command{
 			{"run", "[--lake DIR] [--as-of DATE] [--since DATE] [--models A,B] [--full] [--json]", "bring tables, results and decisions of a lake up to date", program.pipeline},
+			{"tables", "page|show TABLE [--project DIR]", "describe the tables, column by column; write their page", program.tables},
 			{"notebook", "EXPERIMENT [--out FILE] [--engine local|athena] [--metric NAME] [--segment SQL] [--funnel A,B]", "write a Jupyter notebook that reproduces a readout and looks deeper", program.notebook},
-			{"identity", "score|log|veto|allow", "score the linking of a labelled table; show merges of ids, undo one", program.identity},
+			{"identity", "score|log|veto|allow|sensitivity", "score a linking; show merges of ids, undo one; does a verdict depend on them?", program.identity},
 			{"analyze", "< CASES.json", "push statistics of your own through the engine: JSON in, JSON out", program.analyze},
 			{"replay-statistics", "[--daily] [--control ARM] [--json] FILE.csv", "when would each method have stopped finished experiments?", program.replayStatistics},
 		}},

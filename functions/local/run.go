@@ -112,7 +112,7 @@ func (p program) pipeline(ctx context.Context, flags *flag.FlagSet, args []strin
 	work.Select = model.Selection{Since: *since, Full: *full}
 	work.Built, work.Warn = p.told, p.warn
 	if *models != "" {
-		return p.tables(ctx, h, work, asOf, strings.Split(*models, ","), *asJSON)
+		return p.makeTables(ctx, h, work, asOf, strings.Split(*models, ","), *asJSON)
 	}
 	steps := h.stepsOf(work)
 	board := newBoard(p.err, p.live, 1, names(steps)...)
@@ -122,8 +122,8 @@ func (p program) pipeline(ctx context.Context, flags *flag.FlagSet, args []strin
 	return h.report(ctx, p.out, *asJSON, nil)
 }
 
-// tables makes some tables and prints what that took.
-func (p program) tables(ctx context.Context, h *home, work *pipeline.Pipeline, asOf time.Time, names []string, asJSON bool) error {
+// makeTables makes some tables and prints what that took.
+func (p program) makeTables(ctx context.Context, h *home, work *pipeline.Pipeline, asOf time.Time, names []string, asJSON bool) error {
 	if err := h.landAll(ctx, asOf); err != nil {
 		return err
 	}

@@ -109,7 +109,14 @@ func (p *Pipeline) events(ctx context.Context, asOf time.Time) error {
 
 // Resolve finds out who is who, and who saw what.
 func (p *Pipeline) Resolve(ctx context.Context, asOf time.Time) error {
-	resolver := &identity.Resolver{Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun, Now: p.Now}
+	if p.Project.Identity.LinkDevices {
+		if _, err := p.Build(ctx, asOf, "identity_signal"); err != nil {
+			return err
+		}
+	}
+	resolver := &identity.Resolver{
+		Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun, Now: p.Now, Settings: p.Project.Identity,
+	}
 	if _, err := resolver.Run(ctx); err != nil {
 		return err
 	}
@@ -119,7 +126,7 @@ func (p *Pipeline) Resolve(ctx context.Context, asOf time.Time) error {
 
 // Officer answers for the persons in the lake.
 func (p *Pipeline) Officer(store privacy.Store, key redact.Key) *privacy.Officer {
-	tables := []string{"identity_map", "identity_merge", "identity_veto"}
+	tables := []string{"identity_map", "identity_merge", "identity_veto", "fact_experiment_guardrail"}
 	for _, m := range p.Project.Models.Models {
 		tables = append(tables, m.Name)
 	}
