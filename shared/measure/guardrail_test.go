@@ -30,10 +30,13 @@ func TestGuardrailsPerAssignment(t *testing.T) {
 	}
 	twelve, five := 12.0, 5.0
 	events := []event{
-		exposed("u:1", "control", 0), {entity: "a:1", name: "order_completed", at: at(0, 11), value: &twelve}, {entity: "u:1", name: "order_completed", at: at(1, 9), value: &five},
+		exposed("u:1", "control", 0),
+		{entity: "a:1", name: "order_completed", at: at(0, 11), value: &twelve},
+		{entity: "u:1", name: "order_completed", at: at(1, 9), value: &five},
 		{entity: "u:1", name: "order_completed", at: at(2, 11), value: &five}, // after the window
 		exposed("u:2", "treatment", 1),
-		exposed("u:3", "treatment", 2), {entity: "u:3", name: "order_completed", at: at(2, 11), value: &five}, // its window is open
+		exposed("u:3", "treatment", 2),
+		{entity: "u:3", name: "order_completed", at: at(2, 11), value: &five}, // its window is open
 		exposed("u:4", "control", 0), exposed("u:4", "treatment", 0),
 	}
 	h.land(t, events, map[string]string{"a:1": "u:1"})
@@ -52,8 +55,12 @@ func TestGuardrailsPerAssignment(t *testing.T) {
 	}
 	h.run(t, []*experiment.Experiment{e}, all, start().AddDate(0, 0, 3))
 	want := []assigned{
-		{"u:1", "control", "revenue", 17, 0, true}, {"u:2", "treatment", "revenue", 0, 0, true}, {"u:3", "treatment", "revenue", 5, 0, false},
-		{"u:1", "control", "order_value", 17, 2, true}, {"u:2", "treatment", "order_value", 0, 0, true}, {"u:3", "treatment", "order_value", 5, 1, false},
+		{"u:1", "control", "revenue", 17, 0, true},
+		{"u:2", "treatment", "revenue", 0, 0, true},
+		{"u:3", "treatment", "revenue", 5, 0, false},
+		{"u:1", "control", "order_value", 17, 2, true},
+		{"u:2", "treatment", "order_value", 0, 0, true},
+		{"u:3", "treatment", "order_value", 5, 1, false},
 	}
 	if diff := cmp.Diff(want, read()); diff != "" {
 		t.Error(diff)

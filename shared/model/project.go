@@ -241,13 +241,14 @@ func (m *Model) readHeader(file string) error {
 		if at < 0 {
 			return fault.New(fault.Invalid, "%s:%d: the header needs a line \"-- %s: ...\"", file, i+1, name)
 		}
-		text := strings.TrimPrefix(lines[at], "-- "+name+": ")
+		parts := []string{strings.TrimPrefix(lines[at], "-- "+name+": ")}
 		for _, more := range lines[at+1:] {
 			if !strings.HasPrefix(more, "--     ") { // a line is gone on with further in
 				break
 			}
-			text += " " + strings.TrimSpace(strings.TrimPrefix(more, "--"))
+			parts = append(parts, strings.TrimSpace(strings.TrimPrefix(more, "--")))
 		}
+		text := strings.Join(parts, " ")
 		switch name {
 		case "grain":
 			m.Grain = text
