@@ -171,7 +171,7 @@ func TestPermissionsNameTheirActionsAndResources(t *testing.T) {
 	}
 	// Parts of a resource, by the end of what is named: objects below a prefix, tables of the one database, versions of
 	// the function that a schedule calls.
-	parts := regexp.MustCompile(`(/(raw|quarantine|inbox|flags|identity|replay|errors|warehouse|decisions|notifications|athena/(pipeline|api|adhoc))/\*|` +
+	parts := regexp.MustCompile(`(/(raw|quarantine|inbox|flags|identity|replay|errors|warehouse|decisions|notifications|registrations|athena/(pipeline|api|adhoc))/\*|` +
 		`:table/verdict_[a-z]+/\*|Function[0-9A-F]{8}.*:\*)$`)
 	var count int
 	for _, r := range all(t).resources {

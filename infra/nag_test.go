@@ -18,8 +18,10 @@ import (
 func accepted() []acceptance {
 	return []acceptance{
 		{"APIG4", `app/collector/Api/`, "browsers have no credentials of AWS: the write key says whose events they are, the collector refuses others"},
-		{"IAM5", `app/.*/Role/DefaultPolicy|app/Analysts/Policy|app/SchedulerRole.*|data/.*Stream/Role`,
-			"objects below a prefix of the lake, tables of the one database, versions of the one function a schedule calls: TestPermissionsNameTheirActionsAndResources holds which"},
+		{
+			"IAM5", `app/.*/Role/DefaultPolicy|app/Analysts/Policy|app/SchedulerRole.*|data/.*Stream/Role`,
+			"objects below a prefix of the lake, tables of the one database, versions of the one function a schedule calls: TestPermissionsNameTheirActionsAndResources holds which",
+		},
 		{"SQS3", `app/Failed/Queue`, "it is the dead letter queue, told by functions' destinations, which the rule does not follow"},
 		{"S1", `data/Lake/Bucket`, "its readers are this project's roles; CloudTrail's data events say who read what, without a second bucket of addresses"},
 		{"DDB3", `data/State/Table`, "leases of minutes: restored ones would be wrong"},

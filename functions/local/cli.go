@@ -41,13 +41,13 @@ func groups() []group {
 			{"check", "[--project DIR]", "check the whole project: tracking plan, models, metrics, experiments", program.check},
 		}},
 		{"Collect", "get events in", []command{
-			{"plan", "check|types|page|diff REVISION [--project DIR]", "check the tracking plan; write its types, its page, what changed in it", program.plan},
+			{"plan", "check|types|page|diff REVISION|impact REVISION [--project DIR] [--lake DIR]", "check the tracking plan; write types and page; what a change touches", program.plan},
 			{"import", "--mapping FILE [--lake DIR] DATA.csv|DATA.parquet", "send somebody else's file through the collector as events", program.importFile},
 			{"replay", "[--namespace NAME] [--lake DIR] FILE… | --quarantine", "land events recorded elsewhere (GA4, Tag Manager), or our quarantine", program.replayFiles},
 			{"gtm", "plan|publish|container --env ENV [--yes] [--json]", "compare the Tag Manager container with what is live, publish it", program.gtm},
 		}},
 		{"Analyse", "from events to numbers", []command{
-			{"run", "[--lake DIR] [--as-of DATE] [--json]", "bring tables, results and decisions of a lake up to date", program.pipeline},
+			{"run", "[--lake DIR] [--as-of DATE] [--since DATE] [--models A,B] [--full] [--json]", "bring tables, results and decisions of a lake up to date", program.pipeline},
 			{"notebook", "EXPERIMENT [--out FILE] [--engine local|athena] [--metric NAME] [--segment SQL] [--funnel A,B]", "write a Jupyter notebook that reproduces a readout and looks deeper", program.notebook},
 			{"identity", "score|log|veto|allow", "score the linking of a labelled table; show merges of ids, undo one", program.identity},
 			{"analyze", "< CASES.json", "push statistics of your own through the engine: JSON in, JSON out", program.analyze},

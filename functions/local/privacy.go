@@ -8,7 +8,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -104,7 +103,7 @@ func (p program) export(ctx context.Context, flags *flag.FlagSet, args []string)
 		return err
 	}
 	defer h.close() //nolint:errcheck // everything is written by now
-	to := io.Writer(p.out)
+	to := p.out
 	if *out != "" {
 		f, err := os.OpenFile(*out, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 		if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -33,7 +34,7 @@ func (p program) verify(ctx context.Context, flags *flag.FlagSet, args []string)
 	}
 	if flags.NArg() == 0 {
 		flags.Usage()
-		return exit{exitUnreadable, fmt.Errorf("verify wants a bundle: a file, a hash or an experiment")}
+		return exit{exitUnreadable, errors.New("verify wants a bundle: a file, a hash or an experiment")}
 	}
 	var all []verified
 	wrong := 0

@@ -90,7 +90,7 @@ func New(from Context, input evaluate.Input, evidence decide.Evidence, decision 
 		Audit:   Audit{input.Audited, input.Mismatched, input.Mismatch},
 		Rollout: evidence.Rollout,
 	}
-	text, err := json.Marshal(input.Experiment)
+	text, err := json.Marshal(input.Experiment.Decisive())
 	if err != nil {
 		return nil, fmt.Errorf("write experiment: %w", err)
 	}

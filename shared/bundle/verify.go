@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 
 	"verdict/shared/decide"
 	"verdict/shared/evaluate"
@@ -145,13 +146,13 @@ func (c comparison) text(field, stated, recomputed string) {
 // may know more.
 func (c comparison) rows(table string, stated, recomputed []Row, key ...string) []Row {
 	name := func(r Row) string {
-		out := table
+		out := []string{table}
 		for _, k := range key {
 			var value string
 			_ = json.Unmarshal(r[k], &value) // what is no text names nothing
-			out += "[" + value + "]"
+			out = append(out, "["+value+"]")
 		}
-		return out
+		return strings.Join(out, "")
 	}
 	if len(stated) != len(recomputed) {
 		c.differ(table, fmt.Sprintf("%d rows", len(stated)), fmt.Sprintf("%d rows", len(recomputed)))

@@ -46,7 +46,7 @@ func (f filter) keeps(r *Report) bool {
 		names = append(names, m.Name)
 	}
 	text := strings.ToLower(strings.Join(names, "\n"))
-	for _, word := range strings.Fields(strings.ToLower(f.Words)) {
+	for word := range strings.FieldsSeq(strings.ToLower(f.Words)) {
 		if !strings.Contains(text, word) {
 			return false
 		}

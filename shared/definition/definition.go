@@ -20,7 +20,7 @@ import (
 )
 
 // Complaint is one thing that is wrong with a definition, and where.
-type Complaint struct {
+type Complaint struct { //nolint:errname // it is found inside errors, and never is one that a caller matches {
 	File   string `json:"file"`
 	Line   int    `json:"line"`
 	Column int    `json:"column"`

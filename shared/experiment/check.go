@@ -48,6 +48,10 @@ func (c *checker) check(metrics func(string) bool) {
 	c.checkRamp()
 	c.checkVariants()
 	c.checkMetrics(metrics)
+	if c.Budget != (Budget{}) {
+		c.must(c.Budget.Gigabytes > 0, "$.budget.gigabytes", "gigabytes must be above 0")
+		c.must(slices.Contains([]Over{Block, Warn, Allow}, c.Budget.Over), "$.budget.over", "over must be block, warn or allow, not %q", c.Budget.Over)
+	}
 	for i, s := range c.Segments {
 		at := fmt.Sprintf("$.segments[%d]", i)
 		c.must(property.MatchString(s), at, "a segment is the name of a property, like country, not %q", s)

@@ -59,7 +59,24 @@ type Experiment struct {
 	Metrics      []Metric  `json:"metrics" yaml:"metrics"`
 	Segments     []string  `json:"segments,omitempty" yaml:"segments"` // properties of units that the readout may be split by
 	Notes        string    `json:"notes,omitempty" yaml:"notes"`       // for people: what is written while it runs
+	Budget       Budget    `json:"budget,omitzero" yaml:"budget"`      // of bytes that its queries may read; none: any
 }
+
+// Budget is how much an experiment's queries may read over its life, and what happens then.
+type Budget struct {
+	Gigabytes float64 `json:"gigabytes" yaml:"gigabytes"` // of 1e9 bytes
+	Over      Over    `json:"over" yaml:"over"`
+}
+
+// Over says what happens when a budget is used up.
+type Over string
+
+// What can happen.
+const (
+	Block Over = "block" // it is not measured any more, and its last readout stands
+	Warn  Over = "warn"  // people are told
+	Allow Over = "allow" // it is only counted
+)
 
 // Variant is one arm and its intended share of the experiment's traffic.
 type Variant struct {
@@ -125,18 +142,23 @@ func (e *Experiment) After(included float64) (at Step, next float64, more bool) 
 	return at, 0, false
 }
 
-// Hash identifies the definition: it changes when anything that could change a verdict does. A split of the
-// readout or a note does not: a decided experiment would else be decided on again. A field that is new in
+// Hash identifies the definition: it changes when anything that could change a verdict does. A field that is new in
 // a version of Verdict is left out when it is empty, or every running experiment would start anew with the version.
 func (e *Experiment) Hash() string {
-	decisive := *e
-	decisive.Segments, decisive.Notes = nil, ""
-	b, err := json.Marshal(decisive)
+	b, err := json.Marshal(e.Decisive())
 	if err != nil {
 		panic("experiment: its definition does not marshal: " + err.Error()) // plain fields only: cannot happen
 	}
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:8])
+}
+
+// Decisive is the definition without what changes no verdict: a split of the readout, notes, a budget. A decided
+// experiment would else be decided on again.
+func (e *Experiment) Decisive() *Experiment {
+	out := *e
+	out.Segments, out.Notes, out.Budget = nil, "", Budget{}
+	return &out
 }
 
 // Load reads every *.yaml under dir, in name order. metrics tells which metrics exist. Broken

@@ -65,15 +65,15 @@ func agree(t *testing.T, at string, s described, of reflect.Type) {
 			t.Errorf("%s: the schema lets unknown fields pass", at)
 		}
 		var names []string
-		for i := range of.NumField() {
-			name := of.Field(i).Tag.Get("yaml")
+		for field := range of.Fields() {
+			name := field.Tag.Get("yaml")
 			names = append(names, name)
 			property, ok := s.Properties[name]
 			if !ok || property.Description == "" {
 				t.Errorf("%s: the schema does not describe %s", at, name)
 				continue
 			}
-			agree(t, at+"."+name, property, of.Field(i).Type)
+			agree(t, at+"."+name, property, field.Type)
 		}
 		for name := range s.Properties {
 			if !slices.Contains(names, name) {

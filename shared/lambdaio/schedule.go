@@ -19,6 +19,9 @@ type Lease interface {
 	Run(ctx context.Context, name string, work func(context.Context) error) error
 }
 
+// margin is what is left of a Lambda's time when its steps are told to end: to give the lease back and say why.
+const margin = 20 * time.Second
+
 // Scheduled runs steps of the pipeline as of the day that began last when the schedule was to fire.
 // A second run at the same time ends at once: what it would do, the first does, or the next finds left.
 func Scheduled(name string, lease Lease, now func() time.Time, steps ...func(ctx context.Context, asOf time.Time) error) func(context.Context, Occasion) error {
@@ -31,6 +34,11 @@ func Scheduled(name string, lease Lease, now func() time.Time, steps ...func(ctx
 		began := false
 		err := lease.Run(ctx, name, func(ctx context.Context) error {
 			began = true
+			if deadline, ok := ctx.Deadline(); ok {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithDeadline(ctx, deadline.Add(-margin))
+				defer cancel()
+			}
 			for _, step := range steps {
 				if err := step(ctx, asOf); err != nil {
 					return fmt.Errorf("run %s as of %s: %w", name, asOf.Format(time.DateOnly), err)

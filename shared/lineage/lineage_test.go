@@ -89,23 +89,28 @@ func TestPropertiesOfMetrics(t *testing.T) {
 	}{
 		"a sum of a column": {
 			metric.Term{Aggregation: "sum", Expression: "value", Filter: "e.event_name = 'order_completed'"},
-			[]lineage.Property{{Event: "order_completed", Name: "value", Class: plan.None}}, plan.None,
+			[]lineage.Property{{Event: "order_completed", Name: "value", Class: plan.None}},
+			plan.None,
 		},
 		"of two events": {
 			metric.Term{Aggregation: "sum", Expression: "value", Filter: "e.event_name in ('order_completed', 'order_refunded')"},
-			[]lineage.Property{{Event: "order_completed", Name: "value", Class: plan.None}, {Event: "order_refunded", Name: "value", Class: plan.None}}, plan.None,
+			[]lineage.Property{{Event: "order_completed", Name: "value", Class: plan.None}, {Event: "order_refunded", Name: "value", Class: plan.None}},
+			plan.None,
 		},
 		"a filter on a personal property": {
 			metric.Term{Aggregation: "count", Expression: "1", Filter: "e.event_name = 'order_refunded' and json_extract_scalar(e.properties, '$.reason') = 'broken'"},
-			[]lineage.Property{{Event: "order_refunded", Name: "reason", Class: plan.Personal}}, plan.Personal,
+			[]lineage.Property{{Event: "order_refunded", Name: "reason", Class: plan.Personal}},
+			plan.Personal,
 		},
 		"an identifier": {
 			metric.Term{Aggregation: "count", Expression: "1", Filter: "e.event_name = 'checkout_started' and json_extract_scalar(e.properties, '$.cart_id') <> ''"},
-			[]lineage.Property{{Event: "checkout_started", Name: "cart_id", Class: plan.Pseudonymous}}, plan.Pseudonymous,
+			[]lineage.Property{{Event: "checkout_started", Name: "cart_id", Class: plan.Pseudonymous}},
+			plan.Pseudonymous,
 		},
 		"all of the text": {
 			metric.Term{Aggregation: "count", Expression: "properties", Filter: "e.event_name = 'user_signed_in'"},
-			[]lineage.Property{{Event: "user_signed_in", Name: "method", Class: plan.None}}, plan.None,
+			[]lineage.Property{{Event: "user_signed_in", Name: "method", Class: plan.None}},
+			plan.None,
 		},
 		"no property":         {metric.Term{Aggregation: "count", Expression: "1", Filter: "e.event_name = 'order_refunded'"}, nil, plan.None},
 		"a word in a literal": {metric.Term{Aggregation: "count", Expression: "1", Filter: "e.event_name = 'properties'"}, nil, plan.None},

@@ -86,8 +86,10 @@ func TestEveryKindByHand(t *testing.T) {
 		"funnel in one instant":              {funnel, events(do("view", hour), do("add", hour), do("pay", hour)), value{Y: 1}},
 		"funnel begun before exposure":       {funnel, events(do("view", -hour), do("add", 0), do("pay", hour)), value{}},
 		"funnel ended after the window":      {funnel, events(do("view", 3*wholeDay-2*hour), do("add", 3*wholeDay-hour), do("pay", 3*wholeDay)), value{}},
-		"covariate": {covariate, events(paid, at("order_completed", -millisecond, 7), at("order_completed", -7*wholeDay, 2), at("order_completed", -7*wholeDay-millisecond, 90), at("order_completed", 0, 1)),
-			value{Y: 6, X: 9}},
+		"covariate": {
+			covariate, events(paid, at("order_completed", -millisecond, 7), at("order_completed", -7*wholeDay, 2), at("order_completed", -7*wholeDay-millisecond, 90), at("order_completed", 0, 1)),
+			value{Y: 6, X: 9},
+		},
 		"covariates of a ratio": {rate, events(paid, at("order_completed", -hour, 7), at("order_completed", -2*hour, 2)), value{Y: 5, D: 1, X: 9, Z: 2}},
 	}
 	h := newHome(t)
@@ -266,8 +268,14 @@ func TestTwoTables(t *testing.T) {
 	}, map[string]string{"a:3": "u:3"})
 	to := table.Place{Table: "fact_ticket", Run: h.newRun()}
 	if err := table.Write(t.Context(), h.store, h.warehouse, to, []ticket{
-		{"a:1", day(0).Add(hour), 3}, {"a:1", day(0).Add(2 * hour), 4}, {"a:1", day(0).Add(-hour), 50}, {"a:1", day(2), 60},
-		{"a:2", day(1), 5}, {"a:3", day(1), 6}, {"u:3", day(1), 7}, {"a:9", day(1), 8},
+		{"a:1", day(0).Add(hour), 3},
+		{"a:1", day(0).Add(2 * hour), 4},
+		{"a:1", day(0).Add(-hour), 50},
+		{"a:1", day(2), 60},
+		{"a:2", day(1), 5},
+		{"a:3", day(1), 6},
+		{"u:3", day(1), 7},
+		{"a:9", day(1), 8},
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -322,7 +330,7 @@ func TestOneScanForAllMetrics(t *testing.T) {
 		t.Errorf("fact_event stands %d times in\n%s", n, sql)
 	}
 	// No SELECT of the query is read twice either: Trino would compute it twice, from the scan on.
-	for _, line := range strings.Split(sql, "\n") {
+	for line := range strings.SplitSeq(sql, "\n") {
 		name, ok := strings.CutSuffix(line, " as (")
 		if name = strings.TrimPrefix(name, "with "); ok && name != "" && !strings.Contains(name, " ") {
 			if n := strings.Count(sql, "from "+name+"\n") + strings.Count(sql, "from "+name+" as"); n != 1 {

@@ -118,6 +118,7 @@ type Measurer struct {
 	Engine  lake.Engine
 	Catalog lake.Catalog
 	NewRun  func() string
+	Scanned func(e *experiment.Experiment, bytes int64) // is told what an experiment's queries have read; may be nil
 }
 
 // Run measures the experiments that have started, as of the start of a day (UTC), and publishes
@@ -129,7 +130,11 @@ func (m *Measurer) Run(ctx context.Context, experiments []*experiment.Experiment
 		if !asOf.After(e.Start.Time) {
 			continue
 		}
-		cells, err := m.statistics(ctx, e, metrics, asOf)
+		metered, scan := lake.Metered(ctx)
+		cells, err := m.statistics(metered, e, metrics, asOf)
+		if m.Scanned != nil {
+			m.Scanned(e, scan.Bytes())
+		}
 		if err != nil {
 			return fmt.Errorf("measure %s: %w", e.ID, err)
 		}

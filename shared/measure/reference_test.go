@@ -90,7 +90,7 @@ func samples(e *experiment.Experiment, metrics []metric.Metric, events []event, 
 				d = value(m.Denominator)
 			case metric.Conversion, metric.Retention: // any matching event, whatever the measure
 				y = min(1, value(metric.Term{Table: metric.Events(), Aggregation: "count", Expression: "1", Filter: m.Numerator.Filter}))
-			case metric.Mean:
+			case metric.Mean, metric.Funnel, metric.Quantile, metric.TimeToEvent:
 			}
 			out[k].y, out[k].d = append(out[k].y, y), append(out[k].d, d)
 		}
@@ -229,7 +229,7 @@ func randomMetrics(rng *rand.Rand) []metric.Metric {
 			out[i].Window.Delay = 1 + rng.IntN(2)
 		case metric.Ratio:
 			out[i].Denominator = term()
-		case metric.Conversion, metric.Mean:
+		case metric.Conversion, metric.Mean, metric.Funnel, metric.Quantile, metric.TimeToEvent:
 		}
 	}
 	return out

@@ -22,19 +22,37 @@ type Builder struct {
 	Objects lake.Objects
 	Engine  lake.Engine
 	Catalog lake.Catalog
-	NewRun  func() string // a name never used before; names the location of what is written
+	NewRun  func() string // a name never used before
+	AsOf    time.Time     // the moment that late_days and freshness count from
+	Selection
+}
+
+// Selection is what to build, of what is asked for. The zero Selection is what is out of date.
+type Selection struct {
+	Since string // event days from this one on, such as 2006-01-02, also those that are held; empty: all
+	Full  bool   // also what is up to date
 }
 
 // Built says what one model's build did.
 type Built struct {
-	Model      string
-	Partitions int // that were out of date and made anew
+	Model      string   `json:"model"`
+	Partitions int      `json:"partitions"`         // that were made anew
+	Held       []Held   `json:"held,omitempty"`     // that would be made anew, had they not ended longer ago than the model's late_days
+	Warnings   []string `json:"warnings,omitempty"` // of data tests, which hold nothing back
+	Scanned    int64    `json:"scanned_bytes"`      // that the engine bills for; 0 of one that bills nothing
+}
+
+// Held is an event day that something arrived for after the model's late_days: it waits in the landed files until
+// somebody asks for the day.
+type Held struct {
+	Day    string `json:"day"`
+	Source string `json:"source"` // fingerprint of what the day would be made from
 }
 
 // Build brings the named models up to date, in the order of what they read.
 func (b *Builder) Build(ctx context.Context, names ...string) ([]Built, error) {
 	for _, name := range names {
-		if !slices.ContainsFunc(b.Project.Models, func(m *Model) bool { return m.Name == name }) {
+		if b.Project.Find(name) == nil {
 			return nil, fault.New(fault.NotFound, "build models: there is no model %s", name)
 		}
 	}
@@ -43,26 +61,33 @@ func (b *Builder) Build(ctx context.Context, names ...string) ([]Built, error) {
 		if !slices.Contains(names, m.Name) {
 			continue
 		}
-		n, err := b.build(ctx, m)
+		built, err := b.build(ctx, m)
 		if err != nil {
 			return out, fmt.Errorf("build %s: %w", m.Name, err)
 		}
-		out = append(out, Built{m.Name, n})
+		out = append(out, built)
 	}
 	return out, nil
 }
 
-func (b *Builder) build(ctx context.Context, m *Model) (int, error) {
-	stale, err := b.stale(ctx, m)
+func (b *Builder) build(ctx context.Context, m *Model) (Built, error) {
+	ctx, scan := lake.Metered(ctx)
+	out := Built{Model: m.Name}
+	stale, held, err := b.stale(ctx, m)
 	if err != nil {
-		return 0, err
+		return out, err
 	}
+	out.Held = held
 	for chunk := range slices.Chunk(stale, maxPartitions) {
-		if err := b.publish(ctx, m, chunk); err != nil {
-			return 0, err
+		warnings, err := b.publish(ctx, m, chunk)
+		if err != nil {
+			return out, err
 		}
+		out.Partitions += len(chunk)
+		out.Warnings = append(out.Warnings, warnings...)
 	}
-	return len(stale), nil
+	out.Scanned = scan.Bytes()
+	return out, nil
 }
 
 // outdated is one partition to make, and the fingerprint of what it is made from now.
@@ -72,37 +97,52 @@ type outdated struct {
 }
 
 // stale compares what each partition was made from with what it would be made from now.
-func (b *Builder) stale(ctx context.Context, m *Model) ([]outdated, error) {
+func (b *Builder) stale(ctx context.Context, m *Model) (out []outdated, held []Held, err error) {
 	inputs := map[string]map[string]string{} // table -> day -> fingerprint
 	for _, ref := range m.Refs {
 		prints, err := b.fingerprints(ctx, ref)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		inputs[ref] = prints
 	}
 	published, err := b.published(ctx, m.Name)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if m.PartitionBy == "" {
 		source := fingerprint(m, inputs, nil)
-		if published[""] == source {
-			return nil, nil
+		if published[""] == source && !b.Full {
+			return nil, nil, nil
 		}
-		return []outdated{{source: source}}, nil
+		return []outdated{{source: source}}, nil, nil
 	}
-	var out []outdated
 	for _, day := range daysOf(inputs) {
 		source := fingerprint(m, inputs, func(table, d string) bool {
 			return d == "" || slices.Contains(around(day, m.Reads[table].DaysAround), d)
 		})
-		if published[day] != source {
+		switch {
+		case day < b.Since || published[day] == source && !b.Full:
+		case b.isHeld(m, day, published[day]):
+			held = append(held, Held{day, source})
+		default:
 			out = append(out, outdated{day, source})
 		}
 	}
-	return out, nil
+	return out, held, nil
 }
+
+// isHeld tells whether a day is past the time in which what arrives late is taken in by itself: one stray event would
+// have the day, and all that follows from it, made again. A day that was never made, or by another definition, is not.
+func (b *Builder) isHeld(m *Model, day, published string) bool {
+	if m.LateDays == 0 || b.Since != "" || b.Full || !strings.HasPrefix(published, m.mark()) {
+		return false
+	}
+	return day < b.AsOf.UTC().AddDate(0, 0, -m.LateDays).Format(time.DateOnly)
+}
+
+// mark begins the fingerprint of whatever this definition of the model made.
+func (m *Model) mark() string { return m.version[:12] + "-" }
 
 // fingerprints tells, per day, what a table holds now.
 func (b *Builder) fingerprints(ctx context.Context, name string) (map[string]string, error) {
@@ -183,7 +223,7 @@ func around(day string, n int) []string {
 }
 
 func fingerprint(m *Model, inputs map[string]map[string]string, uses func(table, day string) bool) string {
-	parts := []string{m.version}
+	var parts []string
 	for _, table := range m.Refs {
 		days := make([]string, 0, len(inputs[table]))
 		for day := range inputs[table] {
@@ -196,7 +236,7 @@ func fingerprint(m *Model, inputs map[string]map[string]string, uses func(table,
 			parts = append(parts, table, day, inputs[table][day])
 		}
 	}
-	return digest(parts...)
+	return m.mark() + digest(parts...)
 }
 
 func digest(parts ...string) string {
@@ -210,32 +250,59 @@ func digest(parts ...string) string {
 
 // publish writes partitions under a fresh prefix, audits them there, and only then shows them to
 // readers. Whatever fails or is killed in between leaves the published table as it was.
-func (b *Builder) publish(ctx context.Context, m *Model, parts []outdated) error {
-	prefix := "warehouse/" + m.Name + "/run=" + b.NewRun() + "/"
-	table := lake.Table{Name: m.Name, Columns: plain(m.Columns)}
+func (b *Builder) publish(ctx context.Context, m *Model, parts []outdated) (warnings []string, err error) {
 	var days []string
+	if m.PartitionBy != "" {
+		for _, p := range parts {
+			days = append(days, p.day)
+		}
+	}
+	prefix, err := b.write(ctx, m, parts, days)
+	if err != nil {
+		return nil, err
+	}
+	table := lake.Table{Name: m.Name, Columns: plain(m.Columns)}
 	if m.PartitionBy == "" {
 		table.Partitions = []lake.Partition{{Location: prefix, Source: parts[0].source}}
 	} else {
 		table.PartitionBy = []string{m.PartitionBy}
 		for _, p := range parts {
-			days = append(days, p.day)
 			location := prefix + m.PartitionBy + "=" + p.day + "/"
 			table.Partitions = append(table.Partitions, lake.Partition{Values: []string{p.day}, Location: location, Source: p.source})
 		}
 	}
-	if err := b.Engine.Unload(ctx, m.Select(days), prefix, table.PartitionBy); err != nil {
-		return err
-	}
 	audited := table
 	audited.Name = m.Name + "__audit"
 	if err := b.Catalog.Publish(ctx, audited); err != nil {
-		return err
+		return nil, err
 	}
-	if err := b.audit(ctx, m, audited.Name, days); err != nil {
-		return err
+	if warnings, err = b.audit(ctx, m, audited.Name, days); err != nil {
+		return nil, err
 	}
-	return b.Catalog.Publish(ctx, table)
+	return warnings, b.Catalog.Publish(ctx, table)
+}
+
+// write runs the model's SELECT into a prefix that is named for what it is made from, so that a run that was cut off
+// while the engine went on finds what it had begun (lake.Engine). Where an attempt has left something the next begins.
+func (b *Builder) write(ctx context.Context, m *Model, parts []outdated, days []string) (prefix string, err error) {
+	var partitionBy, sources []string
+	if m.PartitionBy != "" {
+		partitionBy = []string{m.PartitionBy}
+	}
+	for _, p := range parts {
+		sources = append(sources, p.day, p.source)
+	}
+	if b.Full { // what was made of the same before is what somebody wants replaced
+		sources = append(sources, b.NewRun())
+	}
+	name := digest(sources...)
+	for attempt := 1; ; attempt++ {
+		prefix = fmt.Sprintf("warehouse/%s/run=%s-%d/", m.Name, name, attempt)
+		err = b.Engine.Unload(ctx, m.Select(days), prefix, partitionBy)
+		if !fault.Is(err, fault.Conflict) {
+			return prefix, err
+		}
+	}
 }
 
 // Select is the model's SELECT for some days, reading no more days of its inputs than it needs.
@@ -260,62 +327,4 @@ func (m *Model) columnList() string {
 		names[i] = fmt.Sprintf("cast(%s as %s) as %s", c.Name, c.Type, c.Name)
 	}
 	return strings.Join(names, ", ")
-}
-
-// audit runs all data tests of a model in one query.
-func (b *Builder) audit(ctx context.Context, m *Model, table string, days []string) error {
-	sql, names := m.Audit(table, days)
-	result, err := b.Engine.Query(ctx, sql)
-	if err != nil {
-		return fmt.Errorf("audit: %w", err)
-	}
-	var broken []string
-	for i, value := range result.Rows[0] {
-		if value != nil && *value != "0" {
-			broken = append(broken, *value+" rows where "+names[i])
-		}
-	}
-	if len(broken) > 0 {
-		return fault.New(fault.Invalid, "audit: %s; the table stays as it was", strings.Join(broken, ", "))
-	}
-	return nil
-}
-
-// Audit is the query of all data tests of a model on a table: a column for each, with the number of offending rows,
-// and what such a row means.
-func (m *Model) Audit(table string, days []string) (sql string, says []string) {
-	tests := m.tests(table, days)
-	counts := make([]string, len(tests))
-	for i, t := range tests {
-		says = append(says, t.says)
-		counts[i] = fmt.Sprintf("(%s) as test_%d", t.sql, i)
-	}
-	return "select " + strings.Join(counts, ",\n"), says
-}
-
-type dataTest struct{ says, sql string }
-
-// tests lists a model's data tests: each counts offending rows.
-func (m *Model) tests(table string, days []string) []dataTest {
-	from := table
-	if m.PartitionBy != "" {
-		from = "(select * from " + table + " where " + m.PartitionBy + " in (" + lake.QuoteList(days) + ")) as part"
-	}
-	key := strings.Join(m.Key, ", ")
-	out := []dataTest{{
-		key + " is not unique",
-		"select count(*) from (select 1 as one from " + from + " group by " + key + " having count(*) > 1) as twice",
-	}}
-	for _, c := range m.Columns {
-		if slices.Contains(c.Tests, "not_null") {
-			out = append(out, dataTest{c.Name + " is null", "select count(*) from " + from + " where " + c.Name + " is null"})
-		}
-		if len(c.Accepted) > 0 {
-			out = append(out, dataTest{
-				c.Name + " is none of " + strings.Join(c.Accepted, ", "),
-				"select count(*) from " + from + " where " + c.Name + " not in (" + lake.QuoteList(c.Accepted) + ")",
-			})
-		}
-	}
-	return out
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/gzip"
@@ -19,6 +20,7 @@ import (
 	"verdict/shared/fault"
 	"verdict/shared/lake"
 	"verdict/shared/model"
+	"verdict/shared/table"
 )
 
 func loadProject(tb testing.TB) *model.Project {
@@ -77,11 +79,21 @@ func project(t *testing.T, files map[string]string) (*model.Project, error) {
 
 func newHome(t *testing.T) *home {
 	t.Helper()
-	p, err := project(t, nil)
+	return homeOf(t, nil)
+}
+
+func homeOf(t *testing.T, files map[string]string) *home {
+	t.Helper()
+	return homeAt(t, &directory.Store{Root: t.TempDir()}, files)
+}
+
+func homeAt(t *testing.T, store *directory.Store, files map[string]string) *home {
+	t.Helper()
+	p, err := project(t, files)
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &home{store: &directory.Store{Root: t.TempDir()}}
+	h := &home{store: store}
 	if h.warehouse, err = duck.Open(t.Context(), h.store, p.Sources[0].Landing()); err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +128,11 @@ func (h *home) build(t *testing.T) string {
 	}
 	var out []string
 	for _, b := range built {
-		out = append(out, fmt.Sprintf("%s %d", b.Model, b.Partitions))
+		did := fmt.Sprintf("%s %d", b.Model, b.Partitions)
+		for _, held := range b.Held {
+			did += " holding " + held.Day
+		}
+		out = append(out, did)
 	}
 	return strings.Join(out, ", ")
 }
@@ -228,6 +244,11 @@ func TestLoadRefusesWithFileAndLine(t *testing.T) {
 		"unknown type":   {"models/total.yml", strings.Replace(totalYML, "bigint", "int", 1), `models/total.yml:2: type of n must be one of varchar bigint double boolean timestamp(3) date, not "int"`},
 		"unknown table":  {"models/total.sql", strings.Replace(totalSQL, "daily", "dayly", 1), "models/total.sql:5: there is no model or source dayly"},
 		"itself":         {"models/total.sql", strings.Replace(totalSQL, "daily", "total", 1), "models/total.sql:1: the model reads itself, over total"},
+		"unknown test":   {"models/daily.yml", strings.Replace(dailyYML, "not_null", "not_nil", 1), `models/daily.yml:4: there is no test "not_nil": not_null and unique are tests, and the key in the model's header is unique anyway`},
+		"parent unread":  {"models/daily.yml", strings.Replace(dailyYML, "bigint}", "bigint, relationships: {to: total, field: n}}", 1), "models/daily.yml:5: relationships wants {to, field, severity}: a table that the model reads, its column, and error or warn"},
+		"test of others": {"models/daily.yml", dailyYML + "tests: [{name: odd, sql: \"select 1 as one from ref('total')\"}]\n", "models/daily.yml:6: a test reads ref('this') and what its model reads, not total"},
+		"stale text":     {"models/daily.yml", dailyYML + "freshness: {column: id, within: 1h}\n", "models/daily.yml:6: freshness wants a timestamp(3) column of the model, and within: how old its newest value may be, such as 26h"},
+		"late totals":    {"models/total.yml", "late_days: 3\n" + totalYML, "models/total.yml:1: late_days are a positive number, of a model that is partitioned by day"},
 		"unread table":   {"models/daily.yml", strings.Replace(dailyYML, "landed", "other", 1), "models/daily.yml:2: the model does not read other"},
 	}
 	for name, c := range cases {
@@ -236,5 +257,150 @@ func TestLoadRefusesWithFileAndLine(t *testing.T) {
 				t.Errorf("got  %v\nwant %s", err, c.want)
 			}
 		})
+	}
+}
+
+func on(day int) time.Time { return time.Date(2026, 1, day, 0, 0, 0, 0, time.UTC) }
+
+// A stray event does not have an old day made again; it waits until somebody asks.
+func TestLateDaysAreHeld(t *testing.T) {
+	h := homeOf(t, map[string]string{"models/daily.yml": "late_days: 10\n" + strings.Replace(dailyYML, "1}", "0}", 1)})
+	h.builder.AsOf = on(20)
+	h.land(t, "2026-01-05", "a", `{"id":"1","n":1}`)
+	h.land(t, "2026-01-15", "a", `{"id":"2","n":2}`)
+	if got := h.build(t); got != "daily 2, total 1" {
+		t.Errorf("an old day that was never made: built %s", got)
+	}
+	h.land(t, "2026-01-05", "b", `{"id":"3","n":4}`)
+	h.land(t, "2026-01-15", "b", `{"id":"4","n":8}`)
+	if got := h.build(t); got != "daily 1 holding 2026-01-05, total 1" || h.total(t) != "11" {
+		t.Errorf("late events: built %s, total %s", got, h.total(t))
+	}
+	if got := h.build(t); got != "daily 0 holding 2026-01-05, total 0" {
+		t.Errorf("again: built %s", got)
+	}
+	h.builder.Since = "2026-01-01"
+	if got := h.build(t); got != "daily 1, total 1" || h.total(t) != "15" {
+		t.Errorf("asked for: built %s, total %s", got, h.total(t))
+	}
+	h.builder.Since = ""
+	if got := h.build(t); got != "daily 0, total 0" {
+		t.Errorf("afterwards: built %s", got)
+	}
+	changed := homeAt(t, h.store, map[string]string{"models/daily.yml": "late_days: 10\ndescription: anew\n" + strings.Replace(dailyYML, "1}", "0}", 1)})
+	changed.builder.AsOf = on(20)
+	if got := changed.build(t); got != "daily 2, total 1" {
+		t.Errorf("a changed definition: built %s", got)
+	}
+}
+
+func TestWhatIsAskedForIsBuilt(t *testing.T) {
+	for name, c := range map[string]struct {
+		selection model.Selection
+		want      string
+	}{
+		"all":            {model.Selection{}, "daily 0, total 0"},
+		"since":          {model.Selection{Since: "2026-01-06"}, "daily 0, total 0"},
+		"full":           {model.Selection{Full: true}, "daily 3, total 1"},
+		"full and since": {model.Selection{Full: true, Since: "2026-01-06"}, "daily 2, total 1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHome(t)
+			for _, day := range []string{"2026-01-05", "2026-01-06", "2026-01-07"} {
+				h.land(t, day, "a", `{"id":"`+day+`","n":1}`)
+			}
+			h.build(t)
+			h.builder.Selection = c.selection
+			if got := h.build(t); got != c.want || h.total(t) != "3" {
+				t.Errorf("built %s, total %s; want %s", got, h.total(t), c.want)
+			}
+		})
+	}
+	h := newHome(t)
+	for _, day := range []string{"2026-01-05", "2026-01-06", "2026-01-09"} {
+		h.land(t, day, "a", `{"id":"`+day+`","n":1}`)
+	}
+	h.builder.Since = "2026-01-06"
+	if got := h.build(t); got != "daily 2, total 1" || h.total(t) != "2" {
+		t.Errorf("first build since a day: %s, total %s", got, h.total(t))
+	}
+}
+
+func TestDataTests(t *testing.T) {
+	const columns = "columns:\n  - {name: id, type: varchar, tests: [not_null, unique]}\n  - {name: n, type: bigint}\n  - {name: ts, type: timestamp(3)}\n"
+	const sql = "-- grain: one row per event\n-- key: id, n\n-- late data: rebuilt\n-- owner: me\n" +
+		"select l.id, l.n, cast(from_iso8601_timestamp(l.event_date || 'T00:00:00Z') as timestamp(3)) as ts, l.event_date from ref('landed') as l cross join (select count(*) as known from ref('parent')) as p"
+	const parent = "columns:\n  - {name: k, type: bigint}\n"
+	for name, c := range map[string]struct{ yml, refused, warned string }{
+		"none":              {columns, "1 rows where id is not unique", ""},
+		"relationship":      {strings.Replace(columns, "bigint}", "bigint, relationships: {to: parent, field: k, severity: warn}}", 1), "1 rows where id is not unique", "1 rows where n is in no k of parent"},
+		"relationship kept": {strings.Replace(columns, "bigint}", "bigint, relationships: {to: parent, field: k}}", 1), "1 rows where id is not unique, 1 rows where n is in no k of parent", ""},
+		"own":               {strings.Replace(columns, ", unique", "", 1) + "tests:\n  - {name: n is large, sql: \"select id from ref('this') where n > 2\", severity: warn}\n", "", "1 rows where n is large"},
+		"own, reads more":   {strings.Replace(columns, ", unique", "", 1) + "tests:\n  - {name: n is known, sql: \"select n from ref('this') where n in (select k from ref('parent'))\"}\n", "2 rows where n is known", ""},
+		"fresh":             {strings.Replace(columns, ", unique", "", 1) + "freshness: {column: ts, within: 30h}\n", "", ""},
+		"not fresh":         {strings.Replace(columns, ", unique", "", 1) + "freshness: {column: ts, within: 20h}\n", "", "1 rows where the newest ts is older than 20h0m0s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := homeOf(t, map[string]string{
+				"models/daily.sql": sql, "models/daily.yml": "partition_by: event_date\n" + c.yml, "sources/parent.yml": parent, "models/total.sql": "", "models/total.yml": "",
+			})
+			place := table.Place{Table: "parent", Run: "0"}
+			if err := table.Write(t.Context(), h.store, h.warehouse, place, []struct {
+				K int64 `lake:"k"`
+			}{{1}, {2}}); err != nil {
+				t.Fatal(err)
+			}
+			h.builder.AsOf = on(7)
+			h.land(t, "2026-01-06", "a", `{"id":"a","n":1}`, `{"id":"b","n":2}`, `{"id":"b","n":3}`)
+			built, err := h.builder.Build(t.Context(), "daily")
+			if c.refused != "" {
+				if want := "build daily: audit: " + c.refused + "; the table stays as it was"; err == nil || err.Error() != want {
+					t.Fatalf("got  %v\nwant %s", err, want)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Join(built[0].Warnings, ", "); got != c.warned {
+				t.Errorf("warned %q, want %q", got, c.warned)
+			}
+		})
+	}
+}
+
+// counting counts how many partitions each statement writes.
+type counting struct {
+	lake.Engine
+	store   *directory.Store
+	written []int
+}
+
+func (c *counting) Unload(ctx context.Context, sql, prefix string, by []string) error {
+	if err := c.Engine.Unload(ctx, sql, prefix, by); err != nil {
+		return err
+	}
+	folders := map[string]bool{}
+	objects, err := c.store.List(ctx, prefix)
+	for _, o := range objects {
+		folders[o.Key[:strings.LastIndexByte(o.Key, '/')]] = true
+	}
+	c.written = append(c.written, len(folders))
+	return err
+}
+
+func TestAYearIsBackfilledInBoundedStatements(t *testing.T) {
+	h := newHome(t)
+	for i := range 366 {
+		day := on(1).AddDate(0, 0, i).Format(time.DateOnly)
+		h.land(t, day, "a", `{"id":"`+day+`","n":1}`)
+	}
+	engine := &counting{Engine: h.warehouse, store: h.store}
+	h.builder.Engine = engine
+	if got := h.build(t); got != "daily 366, total 1" || h.total(t) != "366" {
+		t.Errorf("built %s, total %s", got, h.total(t))
+	}
+	if diff := cmp.Diff([]int{90, 90, 90, 90, 6, 1}, engine.written); diff != "" {
+		t.Errorf("partitions of each statement (-want +got):\n%s", diff)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"verdict/shared/definition"
 	"verdict/shared/dialect"
@@ -48,10 +49,36 @@ type Model struct {
 	Description string          `yaml:"description"`
 	PartitionBy string          `yaml:"partition_by"` // event_date, or empty: rebuilt whole
 	Reads       map[string]Read `yaml:"reads"`
+	LateDays    int             `yaml:"late_days"` // a day that ended longer ago is rebuilt only when somebody asks; 0: always
+	Freshness   *Freshness      `yaml:"freshness"`
 	Columns     []Column        `yaml:"columns"`
+	Tests       []DataTest      `yaml:"tests"`
 	Refs        []string        // tables it selects from
 	version     string          // hash of the definition
 }
+
+// Freshness is how old the newest row may be. An old one is a warning: to hold the table back would make it no newer.
+type Freshness struct {
+	Column string        `yaml:"column"`
+	Within time.Duration `yaml:"within"` // such as 26h
+}
+
+// DataTest is a SELECT of rows that should not be; ref('this') is what was built. Its refs to other models are no
+// reason to build again.
+type DataTest struct {
+	Name     string   `yaml:"name"` // says what such a row means: "a refund without an order"
+	SQL      string   `yaml:"sql"`
+	Severity Severity `yaml:"severity"`
+}
+
+// Severity says what a failed data test does.
+type Severity string
+
+// The severities.
+const (
+	Refuse Severity = "error" // the default: readers keep what they had
+	Warn   Severity = "warn"  // it is published, and people are told
+)
 
 // Read says how much of a table one partition of a model needs.
 type Read struct {
@@ -63,8 +90,16 @@ type Column struct {
 	Name        string   `yaml:"name"`
 	Type        string   `yaml:"type"`
 	Description string   `yaml:"description"`
-	Tests       []string `yaml:"tests"`
+	Tests       []string `yaml:"tests"` // not_null, unique
 	Accepted    []string `yaml:"accepted_values"`
+	In          *Parent  `yaml:"relationships"`
+}
+
+// Parent is where each value of a column that is not null must be found.
+type Parent struct {
+	To       string   `yaml:"to"` // a table that the model reads
+	Field    string   `yaml:"field"`
+	Severity Severity `yaml:"severity"`
 }
 
 func plain(columns []Column) []lake.Column {
@@ -163,6 +198,9 @@ func loadModel(files fs.FS, file string) (*Model, error) {
 			return nil, doc.Errorf("$.reads."+name, "the model does not read %s", name)
 		}
 	}
+	if err := m.checkTests(doc); err != nil {
+		return nil, err
+	}
 	sum := sha256.Sum256(append(sql, text...))
 	m.version = hex.EncodeToString(sum[:])
 	return m, nil
@@ -175,8 +213,8 @@ func checkColumns(doc definition.Document, columns []Column) error {
 			return doc.Errorf(at+".type", "type of %s must be one of %s, not %q", c.Name, columnTypes, c.Type)
 		}
 		for _, test := range c.Tests {
-			if test != "not_null" {
-				return doc.Errorf(at+".tests", "there is no test %q; unique comes from the key in the model's header", test)
+			if test != "not_null" && test != "unique" {
+				return doc.Errorf(at+".tests", "there is no test %q: not_null and unique are tests, and the key in the model's header is unique anyway", test)
 			}
 		}
 	}
@@ -279,6 +317,14 @@ func (p *Project) ColumnsOf(table string) []lake.Column {
 			columns = append(columns, lake.Column{Name: c, Type: "varchar"})
 		}
 		return columns
+	}
+	return nil
+}
+
+// Find returns a model by its name, or nil.
+func (p *Project) Find(name string) *Model {
+	if i := slices.IndexFunc(p.Models, func(m *Model) bool { return m.Name == name }); i >= 0 {
+		return p.Models[i]
 	}
 	return nil
 }

@@ -74,6 +74,7 @@ func family(m metric.Metric) string {
 		return "mean"
 	case metric.Ratio:
 		return "ratio"
+	case metric.Funnel, metric.Quantile, metric.TimeToEvent:
 	}
 	return ""
 }
@@ -182,9 +183,9 @@ func value(m metric.Metric, t metric.Term) string {
 	term := "1e0"
 	switch {
 	case t.Aggregation == "sum":
-		term = "coalesce(cast(e." + t.Expression + " as double), 0e0)"
+		term = "coalesce(cast(" + t.Expression + " as double), 0e0)"
 	case t.Expression != "1":
-		condition += " and e." + t.Expression + " is not null"
+		condition += " and " + t.Expression + " is not null"
 	}
 	sum := "sum(case when " + condition + " then " + term + " else 0e0 end)"
 	if m.Cap > 0 {

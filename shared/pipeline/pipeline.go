@@ -5,12 +5,15 @@ package pipeline
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"time"
 
 	"verdict/shared/bucketing"
 	"verdict/shared/bundle"
 	"verdict/shared/decide"
 	"verdict/shared/evaluate"
+	"verdict/shared/experiment"
 	"verdict/shared/fault"
 	"verdict/shared/feature"
 	"verdict/shared/identity"
@@ -24,6 +27,7 @@ import (
 	"verdict/shared/project"
 	"verdict/shared/redact"
 	"verdict/shared/register"
+	"verdict/shared/spend"
 )
 
 // Pipeline is what the steps work on. A step uses what it needs and leaves the rest alone.
@@ -42,6 +46,9 @@ type Pipeline struct {
 	Flags     decide.Flags                          // Decide
 	Senders   []notify.Sender                       // Notify
 	Dashboard string                                // Notify: address for links, may be empty
+	Select    model.Selection                       // Model and Resolve
+	Built     func(model.Built)                     // is told of each model that was brought up to date; may be nil
+	Warn      func(says string)                     // is told what somebody should look into; may be nil
 
 	evaluator *evaluate.Evaluator // keeps what it planned
 }
@@ -65,7 +72,7 @@ func (p *Pipeline) Steps() []Step {
 }
 
 // Model records the flags that are on, and makes events and identity edges of what has landed.
-func (p *Pipeline) Model(ctx context.Context, _ time.Time) error {
+func (p *Pipeline) Model(ctx context.Context, asOf time.Time) error {
 	flags := &feature.Recorder{Read: p.ReadFlags, Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun, Now: p.Now}
 	if _, err := flags.Run(ctx); err != nil {
 		return err
@@ -81,15 +88,19 @@ func (p *Pipeline) Model(ctx context.Context, _ time.Time) error {
 			}
 		}
 	}
-	return p.events(ctx)
+	return p.events(ctx, asOf)
 }
 
 // events makes events and identity edges of what has landed.
-func (p *Pipeline) events(ctx context.Context) error {
-	if _, err := p.builder().Build(ctx, "fact_event"); err != nil {
+func (p *Pipeline) events(ctx context.Context, asOf time.Time) error {
+	built, err := p.Build(ctx, asOf, "fact_event")
+	if err != nil {
 		return err
 	}
-	_, err := p.builder().Build(ctx, "identity_edge")
+	if err := p.holdBack(ctx, asOf, built[0]); err != nil {
+		return err
+	}
+	_, err = p.Build(ctx, asOf, "identity_edge")
 	if fault.Is(err, fault.NotFound) {
 		return fault.New(fault.NotFound, "no events have arrived in this lake yet: send some to the collector (on one machine: verdict serve, import or demo)")
 	}
@@ -97,18 +108,18 @@ func (p *Pipeline) events(ctx context.Context) error {
 }
 
 // Resolve finds out who is who, and who saw what.
-func (p *Pipeline) Resolve(ctx context.Context, _ time.Time) error {
+func (p *Pipeline) Resolve(ctx context.Context, asOf time.Time) error {
 	resolver := &identity.Resolver{Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun, Now: p.Now}
 	if _, err := resolver.Run(ctx); err != nil {
 		return err
 	}
-	_, err := p.builder().Build(ctx, "dim_user", "fact_experiment_exposure", "ledger_session")
+	_, err := p.Build(ctx, asOf, "dim_user", "fact_experiment_exposure", "ledger_session")
 	return err
 }
 
 // Officer answers for the persons in the lake.
 func (p *Pipeline) Officer(store privacy.Store, key redact.Key) *privacy.Officer {
-	tables := []string{"identity_map", "identity_merge"}
+	tables := []string{"identity_map", "identity_merge", "identity_veto"}
 	for _, m := range p.Project.Models.Models {
 		tables = append(tables, m.Name)
 	}
@@ -120,19 +131,22 @@ func (p *Pipeline) Officer(store privacy.Store, key redact.Key) *privacy.Officer
 // rebuild brings all that is made of landed events up to date, less statistics and what follows from them: they hold
 // sums, and stand as they were published.
 func (p *Pipeline) rebuild(ctx context.Context) error {
-	if err := p.events(ctx); err != nil {
+	all := *p
+	all.Select = model.Selection{Since: "0000-01-01"} // also days that are held: what is erased must leave them
+	now := p.Now()
+	if err := all.events(ctx, now); err != nil {
 		return err
 	}
-	if err := p.Resolve(ctx, p.Now()); err != nil {
+	if err := all.Resolve(ctx, now); err != nil {
 		return err
 	}
-	_, err := p.builder().Build(ctx, "ledger_hour", "profile_property")
+	_, err := all.Build(ctx, now, "ledger_hour", "profile_property")
 	return err
 }
 
 // Balance brings the ledger up to date and reads it, for the whole days from one moment up to another.
 func (p *Pipeline) Balance(ctx context.Context, collected ledger.Collected, from, to time.Time) ([]ledger.Entry, error) {
-	if _, err := p.builder().Build(ctx, "ledger_session", "ledger_hour"); err != nil {
+	if _, err := p.Build(ctx, to, "ledger_session", "ledger_hour"); err != nil {
 		return nil, err
 	}
 	return (&ledger.Ledger{Engine: p.Engine, Catalog: p.Catalog, Collected: collected, Erased: privacy.Trail{Objects: p.Objects}}).Balance(ctx, from, to)
@@ -141,7 +155,7 @@ func (p *Pipeline) Balance(ctx context.Context, collected ledger.Collected, from
 // Monitor brings the ledger and the profiles up to date, takes the pipeline's pulse of the week before asOf, and
 // publishes both.
 func (p *Pipeline) Monitor(ctx context.Context, collected ledger.Collected, asOf time.Time) ([]monitor.Reading, error) {
-	if _, err := p.builder().Build(ctx, "profile_property"); err != nil {
+	if _, err := p.Build(ctx, asOf, "profile_property"); err != nil {
 		return nil, err
 	}
 	const week = 7
@@ -154,11 +168,35 @@ func (p *Pipeline) Monitor(ctx context.Context, collected ledger.Collected, asOf
 	if err != nil {
 		return nil, err
 	}
-	return readings, m.Publish(ctx, p.Objects, p.NewRun(), asOf, readings, entries)
+	waiting, err := p.waiting(ctx)
+	if err != nil {
+		return nil, err
+	}
+	spent, err := p.spent(ctx, asOf)
+	if err != nil {
+		return nil, err
+	}
+	readings = slices.Concat(readings, waiting, spent)
+	return readings, p.PublishReadings(ctx, asOf, readings, entries)
 }
 
-func (p *Pipeline) builder() *model.Builder {
-	return &model.Builder{Project: p.Project.Models, Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun}
+// Build brings some models up to date, and keeps what that read. What they read is taken as it is.
+func (p *Pipeline) Build(ctx context.Context, asOf time.Time, names ...string) ([]model.Built, error) {
+	built, err := p.builder(asOf).Build(ctx, names...)
+	var read []spend.Scan
+	for _, m := range built {
+		read = append(read, spend.Scan{Kind: spend.Model, Name: m.Model, Read: m.Scanned, Billed: true})
+		if p.Built != nil {
+			p.Built(m)
+		}
+	}
+	return built, errors.Join(err, p.Book().Add(ctx, asOf, "model", read))
+}
+
+func (p *Pipeline) builder(asOf time.Time) *model.Builder {
+	return &model.Builder{
+		Project: p.Project.Models, Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun, AsOf: asOf, Selection: p.Select,
+	}
 }
 
 // Measure reduces events to sufficient statistics.
@@ -166,20 +204,35 @@ func (p *Pipeline) Measure(ctx context.Context, asOf time.Time) error {
 	if err := p.keeper().Mark(ctx, asOf); err != nil {
 		return err
 	}
-	measurer := &measure.Measurer{Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun}
-	if err := measurer.Run(ctx, p.Project.Experiments, p.Project.Metrics, asOf); err != nil || p.Audit == nil {
+	experiments, err := p.affordable(ctx, asOf)
+	if err != nil {
 		return err
 	}
-	return p.Audit.Run(ctx, p.Project.Experiments, asOf)
+	var read []spend.Scan
+	measurer := &measure.Measurer{
+		Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun,
+		Scanned: func(e *experiment.Experiment, bytes int64) {
+			read = append(read, spend.Scan{Kind: spend.Experiment, Name: e.ID, Read: bytes, Billed: bytes > 0})
+		},
+	}
+	err = measurer.Run(ctx, experiments, p.Project.Metrics, asOf)
+	if err := errors.Join(err, p.record(ctx, asOf, "measure", read)); err != nil || p.Audit == nil {
+		return err
+	}
+	return p.Audit.Run(ctx, experiments, asOf)
 }
 
 // Evaluate turns statistics into results and validity checks. What is evaluated is registered before its numbers are.
 func (p *Pipeline) Evaluate(ctx context.Context, asOf time.Time) error {
 	registrar := &register.Registrar{Objects: p.Objects, Catalog: p.Catalog, NewRun: p.NewRun}
-	if err := registrar.Run(ctx, p.Project.Experiments, p.Project.Metrics, asOf); err != nil {
+	experiments, err := p.affordable(ctx, asOf)
+	if err != nil {
 		return err
 	}
-	_, _, err := p.evaluation().Run(ctx, p.Project.Experiments, p.Project.Metrics, asOf)
+	if err := registrar.Run(ctx, experiments, p.Project.Metrics, asOf); err != nil {
+		return err
+	}
+	_, _, err = p.evaluation().Run(ctx, experiments, p.Project.Metrics, asOf)
 	return err
 }
 

@@ -265,13 +265,13 @@ func (o *Officer) publish(ctx context.Context, t lake.Table, parts []lake.Partit
 	fresh := lake.Table{Name: t.Name, Columns: t.Columns, PartitionBy: t.PartitionBy}
 	var these []string
 	for _, part := range parts {
-		location, equal := prefix, []string{}
+		var folders, equal []string
 		for i, name := range t.PartitionBy {
-			location += name + "=" + part.Values[i] + "/"
+			folders = append(folders, name+"="+part.Values[i]+"/")
 			equal = append(equal, name+" = "+lake.Quote(part.Values[i]))
 		}
 		these = append(these, "("+strings.Join(equal, " and ")+")")
-		fresh.Partitions = append(fresh.Partitions, lake.Partition{Values: part.Values, Location: location, Source: part.Source})
+		fresh.Partitions = append(fresh.Partitions, lake.Partition{Values: part.Values, Location: prefix + strings.Join(folders, ""), Source: part.Source})
 	}
 	where := keep
 	if len(t.PartitionBy) > 0 {

@@ -190,13 +190,14 @@ func texts(t *testing.T, root string) map[string]string {
 	return out
 }
 
-func decoded(text string) (out string) {
-	for _, part := range strings.Split(text, `"`) {
+func decoded(text string) string {
+	var out []byte
+	for part := range strings.SplitSeq(text, `"`) {
 		if body, err := base64.StdEncoding.DecodeString(part); err == nil {
-			out += string(body)
+			out = append(out, body...)
 		}
 	}
-	return out
+	return string(out)
 }
 
 // mentions lists the files that name Ann.

@@ -99,17 +99,17 @@ const (
 
 // landing is true for the rows of a table over landed files that are about the person.
 func (p person) landing(table string) string {
-	var any []string
+	var about []string
 	for _, name := range []string{"anonymous_id", "user_id"} {
 		column := name
 		if table == quarantineTable {
 			column = "json_extract_scalar(event, '$." + name + "')"
 		}
 		if ids := p.named(name[:1] + ":"); ids != nil {
-			any = append(any, column+" in ("+lake.QuoteList(ids)+")")
+			about = append(about, column+" in ("+lake.QuoteList(ids)+")")
 		}
 	}
-	return "(" + strings.Join(any, " or ") + ")"
+	return "(" + strings.Join(about, " or ") + ")"
 }
 
 // condition is true for the rows of a table that are about the person; "" when none can be.
@@ -118,14 +118,14 @@ func (p person) condition(columns []lake.Column) string {
 	for _, name := range []string{"entity_id", "unit_id", "entity_a", "entity_b", "left_unit", "right_unit"} {
 		kinds[name] = p.sorted()
 	}
-	var any []string
+	var about []string
 	for _, c := range columns {
 		if ids := kinds[c.Name]; len(ids) > 0 {
-			any = append(any, "coalesce("+c.Name+" in ("+lake.QuoteList(ids)+"), false)")
+			about = append(about, "coalesce("+c.Name+" in ("+lake.QuoteList(ids)+"), false)")
 		}
 	}
-	if any == nil {
+	if about == nil {
 		return ""
 	}
-	return "(" + strings.Join(any, " or ") + ")"
+	return "(" + strings.Join(about, " or ") + ")"
 }

@@ -105,7 +105,8 @@ func TestUnfitMetricsDecideNothing(t *testing.T) {
 	personal = strings.Replace(personal, "  config:", `  filter: "{{ Dimension('entity__event_name') }} = 'order_refunded' and {{ Dimension('entity__reason') }} = 'broken'"
   config:`, 1)
 	const at = "events/experiments/trial.yaml:17: any_event cannot be a "
-	other := strings.ReplaceAll(metrics[strings.Index(metrics, "---"):], "any_event", "other")
+	_, second, _ := strings.Cut(metrics, "---")
+	other := "---" + strings.ReplaceAll(second, "any_event", "other")
 	for name, c := range map[string]struct{ metrics, roles, want string }{
 		"draft goal":       {draft, "{metric: any_event, role: goal}", at + "goal: its status is draft"},
 		"draft guardrail":  {draft, "{metric: other, role: goal}, {metric: any_event, role: guardrail, margin: 0.1}", at + "guardrail: its status is draft"},

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -137,13 +136,9 @@ func (s *Source) bytes(ctx context.Context, table lake.Table, parts []lake.Parti
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if current := version("", table.Partitions); s.sizesOf != current {
-		objects, err := s.Objects.List(ctx, "warehouse/"+table.Name+"/")
+		sizes, err := lake.Sizes(ctx, s.Objects, table)
 		if err != nil {
-			return 0, fmt.Errorf("size %s: %w", table.Name, err)
-		}
-		sizes := map[string]int64{}
-		for _, o := range objects {
-			sizes[o.Key[:strings.LastIndexByte(o.Key, '/')+1]] += o.Size
+			return 0, err
 		}
 		s.sizes, s.sizesOf = sizes, current
 	}

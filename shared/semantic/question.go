@@ -5,6 +5,7 @@ package semantic
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -95,7 +96,7 @@ func Compile(l *metric.Layer, q Question) (string, error) {
 	}
 	numbers, order := make([]string, keys), make([]string, keys)
 	for i := range numbers {
-		numbers[i] = fmt.Sprint(i + 1)
+		numbers[i] = strconv.Itoa(i + 1)
 		order[i] = numbers[i] + " nulls last"
 	}
 	return sql + "\ngroup by " + strings.Join(numbers, ", ") + "\norder by " + strings.Join(order, ", "), nil

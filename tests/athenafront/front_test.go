@@ -4,6 +4,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -34,7 +35,7 @@ func open(t *testing.T) (*athena.Engine, *duck.Warehouse) {
 	server := httptest.NewServer(athenafront.New(warehouse, "s3://lake/"))
 	t.Cleanup(server.Close)
 	config := aws.Config{Region: "eu-central-1", BaseEndpoint: &server.URL, Credentials: credentials.NewStaticCredentialsProvider("a", "b", "")}
-	return athena.New(config, athena.Config{Workgroup: "w", Database: "d"}, bucket{store}, awsio.Wait), warehouse
+	return athena.New(config, athena.Config{Workgroup: "w", Database: "d"}, bucket{store}, awsio.Wait, time.Now), warehouse
 }
 
 func TestAQuery(t *testing.T) {

@@ -25,7 +25,11 @@ func contents(t *testing.T, root string) map[string][][]string {
 	w := warehouse(t, root)
 	out := map[string][][]string{}
 	for name, where := range made() {
-		result, err := w.Query(t.Context(), "select * from "+name+where)
+		columns := "*"
+		if name == "fact_decision" {
+			columns = "* exclude (bundle)" // it names the runs that the tables were made in, which are others now
+		}
+		result, err := w.Query(t.Context(), "select "+columns+" from "+name+where)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -60,7 +60,8 @@ func TestNotebooksReproduceTheReadout(t *testing.T) {
 		"at the planned end": {"one_page_checkout", nil, []string{"4 lines of the readout are met", "add up to the statistics", "order_completed", "By", "strict"}},
 		"while it runs":      {"one_page_checkout", []string{"--as-of", "2026-01-16"}, []string{"4 lines of the readout are met", "add up to the statistics"}},
 		"a ratio, and a funnel with a step that nobody came to": {
-			"one_page_checkout", []string{"--metric", "average_order_value_d3", "--funnel", "product_viewed,search_performed"},
+			"one_page_checkout",
+			[]string{"--metric", "average_order_value_d3", "--funnel", "product_viewed,search_performed"},
 			[]string{"add up to the statistics", "search_performed   0.00"},
 		},
 		"revenue":                {"one_page_checkout", []string{"--metric", "revenue_per_user_d3"}, []string{"add up to the statistics"}},

@@ -157,7 +157,7 @@ func TestSameRows(t *testing.T) {
 			}
 		})
 		t.Run("data tests of "+m.Name, func(t *testing.T) {
-			sql, _ := m.Audit(m.Name, days)
+			sql, _ := m.Audit(m.Name, days, asOf)
 			equal(t, w, sql)
 		})
 	}

@@ -4,6 +4,7 @@ package athena
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"strings"
 	"time"
@@ -24,6 +25,9 @@ const (
 	// GetQueryExecution, 5 calls a second, with all functions at work.
 	firstPause = 250 * time.Millisecond
 	maxPause   = 2 * time.Second
+	// remembered is how long a statement that has ended is taken for the answer to the same statement: long enough for
+	// a Lambda that was cut off to be called again, far shorter than anything that is written expires.
+	remembered = time.Hour
 )
 
 // Config says where queries run. The workgroup says where results go and how much a query may scan.
@@ -34,7 +38,7 @@ type Config struct {
 
 // Lake is where UNLOAD writes: the objects of the lake, and what they are called in SQL.
 type Lake interface {
-	List(ctx context.Context, prefix string) ([]lake.Object, error)
+	lake.Objects
 	Location(prefix string) string
 }
 
@@ -44,18 +48,22 @@ type Engine struct {
 	config Config
 	lake   Lake
 	wait   func(context.Context, time.Duration) error
+	now    func() time.Time
 }
 
 var _ lake.Engine = (*Engine)(nil)
 
 // New returns an Engine. wait sleeps unless ctx ends first.
-func New(config aws.Config, where Config, to Lake, wait func(context.Context, time.Duration) error) *Engine {
-	return &Engine{api.NewFromConfig(config), where, to, wait}
+func New(config aws.Config, where Config, to Lake, wait func(context.Context, time.Duration) error, now func() time.Time) *Engine {
+	return &Engine{api.NewFromConfig(config), where, to, wait, now}
 }
 
 // Query implements lake.Engine.
 func (e *Engine) Query(ctx context.Context, sql string) (lake.Result, error) {
-	id, err := e.run(ctx, sql)
+	id, err := e.start(ctx, sql, nil)
+	if err == nil {
+		err = e.follow(ctx, id, e.stop)
+	}
 	if err != nil {
 		return lake.Result{}, fmt.Errorf("run query: %w", err)
 	}
@@ -85,58 +93,119 @@ func (e *Engine) Query(ctx context.Context, sql string) (lake.Result, error) {
 }
 
 // Unload implements lake.Engine. Athena writes at most a hundred partitions at once.
+//
+// A statement may take longer than the Lambda that waits for it lives. It is left to run then, and who asks for the same
+// under the same prefix again follows it instead of starting another: the object beside the prefix, ending in ".query",
+// says which it is.
 func (e *Engine) Unload(ctx context.Context, sql, prefix string, partitionBy []string) error {
-	there, err := e.lake.List(ctx, prefix)
-	if err != nil {
-		return err
-	}
-	if len(there) > 0 { // Athena itself would add to it when it writes partitions
-		return fault.New(fault.Conflict, "unload: %s holds something already", prefix)
-	}
 	properties := "format = 'PARQUET', compression = 'ZSTD'"
 	if len(partitionBy) > 0 {
 		properties += ", partitioned_by = ARRAY[" + lake.QuoteList(partitionBy) + "]"
 	}
 	statement := fmt.Sprintf("UNLOAD (%s\n) TO %s WITH (%s)", sql, lake.Quote(e.lake.Location(prefix)), properties)
-	if _, err := e.run(ctx, statement); err != nil {
+	id, err := e.begin(ctx, statement, prefix)
+	if err == nil {
+		err = e.follow(ctx, id, leave)
+	}
+	if err != nil {
 		return fmt.Errorf("unload to %s: %w", prefix, err)
 	}
 	return nil
 }
 
-// run starts a query and waits for its end.
-func (e *Engine) run(ctx context.Context, sql string) (id string, err error) {
+// begin starts a statement that writes under a prefix, or finds that an earlier call has.
+func (e *Engine) begin(ctx context.Context, statement, prefix string) (id string, err error) {
+	mark := strings.TrimSuffix(prefix, "/") + ".query"
+	token := fmt.Sprintf("%x", sha256.Sum256([]byte(statement)))
+	before, err := e.lake.Get(ctx, mark)
+	if err == nil {
+		id, isIt := strings.CutPrefix(string(before), token+" ")
+		if !isIt {
+			return "", fault.New(fault.Conflict, "another statement writes there")
+		}
+		return id, e.resumable(ctx, id)
+	}
+	if !fault.Is(err, fault.NotFound) {
+		return "", err
+	}
+	there, err := e.lake.List(ctx, prefix)
+	if err != nil {
+		return "", err
+	}
+	if len(there) > 0 { // Athena itself would add to it when it writes partitions
+		return "", fault.New(fault.Conflict, "%s holds something already", prefix)
+	}
+	// Whoever dies before the mark is made starts the same query again by the same token, which Athena takes for one.
+	if id, err = e.start(ctx, statement, &token); err != nil {
+		return "", err
+	}
+	return id, e.lake.Put(ctx, mark, []byte(token+" "+id), lake.Overwrite)
+}
+
+// resumable is a fault.Conflict when what an earlier call started is of no more use.
+func (e *Engine) resumable(ctx context.Context, id string) error {
+	answer, err := e.client.GetQueryExecution(ctx, &api.GetQueryExecutionInput{QueryExecutionId: &id})
+	if err != nil {
+		return awsfault.Wrap("follow query "+id, err)
+	}
+	switch status := answer.QueryExecution.Status; status.State {
+	case types.QueryExecutionStateQueued, types.QueryExecutionStateRunning:
+		return nil
+	case types.QueryExecutionStateSucceeded:
+		if at := status.CompletionDateTime; at != nil && e.now().Sub(*at) < remembered {
+			return nil
+		}
+	case types.QueryExecutionStateFailed, types.QueryExecutionStateCancelled:
+	}
+	return fault.New(fault.Conflict, "query %s wrote there before", id)
+}
+
+// start starts a query. The same token again gives the same query.
+func (e *Engine) start(ctx context.Context, sql string, token *string) (id string, err error) {
 	if len(sql) > maxQuery {
 		return "", fault.New(fault.Invalid, "the query has %d bytes, Athena takes %d", len(sql), maxQuery)
 	}
 	started, err := e.client.StartQueryExecution(ctx, &api.StartQueryExecutionInput{
-		QueryString: &sql, WorkGroup: &e.config.Workgroup,
+		QueryString: &sql, WorkGroup: &e.config.Workgroup, ClientRequestToken: token,
 		QueryExecutionContext: &types.QueryExecutionContext{Database: &e.config.Database},
 	})
 	if err != nil {
 		return "", awsfault.Wrap("start", err)
 	}
-	id = aws.ToString(started.QueryExecutionId)
+	return aws.ToString(started.QueryExecutionId), nil
+}
+
+// follow waits for a query's end. When nobody waits any more, abandoned says what becomes of it.
+func (e *Engine) follow(ctx context.Context, id string, abandoned func(ctx context.Context, id string, why error) error) error {
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
 		if err := e.wait(ctx, pause); err != nil {
-			return "", e.stop(ctx, id, err)
+			return abandoned(ctx, id, err)
 		}
 		answer, err := e.client.GetQueryExecution(ctx, &api.GetQueryExecutionInput{QueryExecutionId: &id})
 		if err != nil {
 			if ctx.Err() != nil {
-				return "", e.stop(ctx, id, err)
+				return abandoned(ctx, id, err)
 			}
-			return "", awsfault.Wrap("follow query "+id, err)
+			return awsfault.Wrap("follow query "+id, err)
 		}
 		status := answer.QueryExecution.Status
 		switch status.State {
-		case types.QueryExecutionStateSucceeded:
-			return id, nil
-		case types.QueryExecutionStateFailed, types.QueryExecutionStateCancelled:
-			return "", failure(id, status)
+		case types.QueryExecutionStateSucceeded, types.QueryExecutionStateFailed, types.QueryExecutionStateCancelled:
+			if read := answer.QueryExecution.Statistics; read != nil {
+				lake.Scanned(ctx, aws.ToInt64(read.DataScannedInBytes)) // a query that fails is billed for what it read
+			}
+			if status.State != types.QueryExecutionStateSucceeded {
+				return failure(id, status)
+			}
+			return nil
 		case types.QueryExecutionStateQueued, types.QueryExecutionStateRunning:
 		}
 	}
+}
+
+// leave lets a query run on: the next call with the same statement follows it.
+func leave(_ context.Context, id string, why error) error {
+	return fault.New(fault.Transient, "query %s runs on, and the next run follows it: %w", id, why)
 }
 
 // stop ends a query that nobody waits for any more, so that it costs nothing further.

@@ -35,7 +35,7 @@ func Engine(home *awsio.Home) (*athena.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return athena.New(home.Config, athena.Config{Workgroup: v[0], Database: v[1]}, objects, awsio.Wait), nil
+	return athena.New(home.Config, athena.Config{Workgroup: v[0], Database: v[1]}, objects, awsio.Wait, home.Now), nil
 }
 
 // Pipeline is the pipeline over the lake; the steps' own parts are for the caller to add.
