@@ -37,6 +37,7 @@ func groups() []group {
 	return []group{
 		{"Start", "see it work, begin a project of your own", []command{
 			{"demo", "[--visitors N] [--seed N] [--serve=false] [--json]", "play a shop's traffic through the whole pipeline, show what it decides", program.demo},
+			{"init", "DIR", "write a small project of your own to begin with, and data to try it on", program.initProject},
 			{"serve", "[--lake DIR] [--addr HOST:PORT] [--every DURATION]", "collect events, run the pipeline on a schedule, show the dashboard", program.serve},
 			{"check", "[--project DIR]", "check the whole project: tracking plan, models, metrics, experiments", program.check},
 		}},
@@ -128,33 +129,41 @@ func (m misuse) Error() string { return m.says }
 
 func wrongUse(format string, args ...any) error { return misuse{fmt.Sprintf(format, args...)} }
 
-// parseNamed reads a command's flags around its one argument, which may stand before or after them.
-func parseNamed(flags *flag.FlagSet, args []string, what string) (string, error) {
-	var named []string
-	for rest := args; ; {
-		if err := flags.Parse(rest); err != nil {
-			return "", flag.ErrHelp // flag has printed what is wrong
+// arguments reads a command's flags, which may stand before, between and after its other arguments, and leaves these in
+// flags.Args.
+func arguments(flags *flag.FlagSet, args []string) error {
+	var rest []string
+	for len(args) > 0 {
+		if err := flags.Parse(args); err != nil {
+			return flag.ErrHelp // flag has printed what is wrong
 		}
-		if flags.NArg() == 0 {
+		if read := len(args) - flags.NArg(); flags.NArg() == 0 || read > 0 && args[read-1] == "--" {
+			rest = append(rest, flags.Args()...)
 			break
 		}
-		named, rest = append(named, flags.Arg(0)), flags.Args()[1:]
+		rest, args = append(rest, flags.Arg(0)), flags.Args()[1:]
 	}
-	if len(named) != 1 {
-		flags.Usage()
-		return "", wrongUse("%s wants one %s, not %d", flags.Name(), what, len(named))
-	}
-	return named[0], nil
+	return flags.Parse(append([]string{"--"}, rest...))
 }
 
-// parse reads a command's flags and wants exactly n arguments after them.
+// parseNamed reads a command's flags around its one argument.
+func parseNamed(flags *flag.FlagSet, args []string, what string) (string, error) {
+	if err := arguments(flags, args); err != nil {
+		return "", err
+	}
+	if flags.NArg() != 1 {
+		return "", wrongUse("%s wants one %s, not %d", flags.Name(), what, flags.NArg())
+	}
+	return flags.Arg(0), nil
+}
+
+// parse reads a command's flags and wants exactly n arguments besides.
 func parse(flags *flag.FlagSet, args []string, n int) error {
-	if err := flags.Parse(args); err != nil {
-		return flag.ErrHelp // flag has printed what is wrong
+	if err := arguments(flags, args); err != nil {
+		return err
 	}
 	if flags.NArg() != n {
-		flags.Usage()
-		return fmt.Errorf("%s wants %d file(s) after its flags, not %d", flags.Name(), n, flags.NArg())
+		return wrongUse("%s wants %d argument(s) besides its flags, not %d", flags.Name(), n, flags.NArg())
 	}
 	return nil
 }

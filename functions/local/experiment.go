@@ -47,8 +47,8 @@ verdict experiment show [--lake DIR] [--project DIR] [--json] ID
 	verb, rest := args[0], args[1:]
 	switch verb {
 	case "check":
-		if err := flags.Parse(rest); err != nil {
-			return flag.ErrHelp // flag has printed what is wrong
+		if err := arguments(flags, rest); err != nil {
+			return err
 		}
 		return p.checkExperiments(*projectDir, *asJSON, flags.Args())
 	case "list", "show":

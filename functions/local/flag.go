@@ -22,8 +22,8 @@ import (
 // moveFlag is `verdict flag`: what people change on the flag platform, by the decider's own means.
 func (p program) moveFlag(ctx context.Context, flags *flag.FlagSet, args []string) error {
 	rebucket := flags.Bool("rebucket", false, "ramp although users lose their variant or get another one")
-	if err := flags.Parse(args); err != nil {
-		return flag.ErrHelp // flag has printed what is wrong
+	if err := arguments(flags, args); err != nil {
+		return err
 	}
 	change, err := changeOf(flags.Args())
 	if err != nil {

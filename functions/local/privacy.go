@@ -64,8 +64,8 @@ func (p program) personal(flags *flag.FlagSet) personal {
 
 func (p program) erase(ctx context.Context, flags *flag.FlagSet, args []string) error {
 	of := p.personal(flags)
-	if err := flags.Parse(args); err != nil {
-		return flag.ErrHelp // flag has printed what is wrong
+	if err := arguments(flags, args); err != nil {
+		return err
 	}
 	officer, h, err := p.officer(ctx, of)
 	if err != nil {
@@ -95,8 +95,8 @@ func (p program) erase(ctx context.Context, flags *flag.FlagSet, args []string) 
 func (p program) export(ctx context.Context, flags *flag.FlagSet, args []string) error {
 	of := p.personal(flags)
 	out := flags.String("out", "", "file to write (default: standard output)")
-	if err := flags.Parse(args); err != nil {
-		return flag.ErrHelp // flag has printed what is wrong
+	if err := arguments(flags, args); err != nil {
+		return err
 	}
 	officer, h, err := p.officer(ctx, of)
 	if err != nil {
