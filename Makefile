@@ -123,6 +123,10 @@ test-notebook: bin/verdict ## slow: run the notebooks of a demo's experiments in
 	.bin/notebook/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
+.PHONY: test-guide
+test-guide: ## run every command of docs/guide.md in a fresh folder (part of make test)
+	$(GO) test ./tests/guide -count=1 -v
+
 .PHONY: test-seeds
 test-seeds: bin/verdict ## slow: the demo's verdicts must be right for 20 seeds (SEEDS=20)
 	$(GO) test ./tests/seeds -count=1 -timeout 120m -v -args -seeds=$${SEEDS:-20}
