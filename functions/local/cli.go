@@ -39,7 +39,8 @@ func groups() []group {
 			{"demo", "[--visitors N] [--seed N] [--serve=false] [--json]", "play a shop's traffic through the whole pipeline, show what it decides", program.demo},
 			{"init", "DIR", "write a small project of your own to begin with, and data to try it on", program.initProject},
 			{"serve", "[--lake DIR] [--addr HOST:PORT] [--every DURATION]", "collect events, run the pipeline on a schedule, show the dashboard", program.serve},
-			{"check", "[--project DIR]", "check the whole project: tracking plan, models, metrics, experiments", program.check},
+			{"check", "[--project DIR] [--json]", "check the whole project: tracking plan, models, metrics, experiments", program.check},
+			{"completion", "bash|zsh|fish", "write a script that completes commands and flags in a shell", program.completion},
 		}},
 		{"Collect", "get events in", []command{
 			{"plan", "check|types|page|diff REVISION|impact REVISION [--project DIR] [--lake DIR]", "check the tracking plan; write types and page; what a change touches", program.plan},
@@ -69,6 +70,7 @@ func groups() []group {
 	}
 }
 
+// commands lists them all.
 func commands() []command {
 	var all []command
 	for _, g := range groups() {
@@ -87,39 +89,34 @@ func (e exit) Unwrap() error { return e.error }
 
 // run executes one command line.
 func (p program) run(ctx context.Context, args []string) error {
-	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
-		p.help()
+	if len(args) == 0 || args[0] == "-h" || args[0] == "--help" {
+		p.overview()
 		return nil
 	}
-	for _, c := range commands() {
-		if c.name != args[0] {
-			continue
-		}
-		flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
-		flags.SetOutput(p.err)
-		flags.Usage = func() {
-			fmt.Fprintf(p.err, "verdict %s %s\n  %s\n\n", c.name, c.usage, c.does)
-			flags.PrintDefaults()
-		}
-		err := c.run(p, ctx, flags, args[1:])
-		if errors.Is(err, flag.ErrHelp) {
-			return nil
-		}
+	if args[0] == "help" {
+		return p.help(ctx, args[1:])
+	}
+	c, err := find(args[0])
+	if err != nil {
 		return err
 	}
-	return fmt.Errorf("there is no command %q; verdict help lists them", args[0])
-}
-
-func (p program) help() {
-	var b strings.Builder
-	b.WriteString("Verdict: from product events to rollout decisions.\n")
-	for _, g := range groups() {
-		fmt.Fprintf(&b, "\n%s: %s\n", g.title, g.does)
-		for _, c := range g.commands {
-			fmt.Fprintf(&b, "  %-18s %s\n", c.name, c.does)
-		}
+	if verbs, ok := wantsHelp(args[1:]); ok {
+		return p.help(ctx, append([]string{c.name}, verbs...))
 	}
-	fmt.Fprintf(p.out, "%s\nverdict COMMAND -h explains a command.\n", b.String())
+	flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
+	var said strings.Builder
+	misused := false
+	flags.SetOutput(&said)
+	flags.Usage = func() { misused = true } // the complaint says what is wrong, help says what would be right
+	err = c.run(p, ctx, flags, args[1:])
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		complaint, _, _ := strings.Cut(said.String(), "\n")
+		return wrongUse("%s: %s; verdict help %s explains", c.name, strings.Replace(complaint, "defined: -", "defined: --", 1), c.name)
+	case misused && err != nil && exitCode(ctx, err) == exitFailed:
+		return wrongUse("%s; verdict help %s explains", err.Error(), c.name)
+	}
+	return err
 }
 
 // misuse is a command line that cannot be meant, as opposed to work that failed.

@@ -22,6 +22,7 @@ import (
 // moveFlag is `verdict flag`: what people change on the flag platform, by the decider's own means.
 func (p program) moveFlag(ctx context.Context, flags *flag.FlagSet, args []string) error {
 	rebucket := flags.Bool("rebucket", false, "ramp although users lose their variant or get another one")
+	asJSON := flags.Bool("json", false, "print the flag as JSON")
 	if err := arguments(flags, args); err != nil {
 		return err
 	}
@@ -40,11 +41,16 @@ func (p program) moveFlag(ctx context.Context, flags *flag.FlagSet, args []strin
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(p.out, "%s\n\n", applied.Detail)
+		if !*asJSON {
+			fmt.Fprintf(p.out, "%s\n\n", applied.Detail)
+		}
 	}
 	now, err := platform.Flag(ctx, change.Flag)
 	if err != nil {
 		return err
+	}
+	if *asJSON {
+		return p.printJSON(now)
 	}
 	return showFlag(p.out, now)
 }

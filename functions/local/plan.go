@@ -21,6 +21,7 @@ import (
 // plan is `verdict plan check|diff|types|page`.
 func (p program) plan(ctx context.Context, flags *flag.FlagSet, args []string) error {
 	dir := flags.String("project", "", "folder with events/ (default: built in; diff: the folder here)")
+	asJSON := flags.Bool("json", false, "print JSON (check, diff)")
 	if len(args) == 0 {
 		flags.Usage()
 		return errors.New("plan wants one of check, diff, types, page")
@@ -30,7 +31,7 @@ func (p program) plan(ctx context.Context, flags *flag.FlagSet, args []string) e
 		if err := parse(flags, rest, 1); err != nil {
 			return err
 		}
-		return p.planDiff(ctx, *dir, flags.Arg(0))
+		return p.planDiff(ctx, *dir, flags.Arg(0), *asJSON)
 	}
 	if err := parse(flags, rest, 0); err != nil {
 		return err
@@ -49,6 +50,9 @@ func (p program) plan(ctx context.Context, flags *flag.FlagSet, args []string) e
 		for _, d := range documents {
 			fields += len(d.Fields)
 		}
+		if *asJSON {
+			return p.printJSON(map[string]int{"events": len(documents), "fields": fields})
+		}
 		fmt.Fprintf(p.out, "%d events with %d fields are sound: schemas compile, every field has a PII class, every example keeps its contract.\n", len(documents), fields)
 		return nil
 	case "types":
@@ -63,7 +67,7 @@ func (p program) plan(ctx context.Context, flags *flag.FlagSet, args []string) e
 }
 
 // planDiff compares the plan of a folder with that of a git revision.
-func (p program) planDiff(ctx context.Context, dir, revision string) error {
+func (p program) planDiff(ctx context.Context, dir, revision string, asJSON bool) error {
 	if dir == "" {
 		dir = "."
 	}
@@ -88,12 +92,23 @@ func (p program) planDiff(ctx context.Context, dir, revision string) error {
 	if err != nil {
 		return err
 	}
-	return p.printChanges(changes, revision)
+	return p.printChanges(changes, revision, asJSON)
 }
 
-func (p program) printChanges(changes []plan.Change, revision string) error {
+func (p program) printChanges(changes []plan.Change, revision string, asJSON bool) error {
 	wrong := 0
+	if asJSON {
+		if err := p.printJSON(append([]plan.Change{}, changes...)); err != nil {
+			return err
+		}
+	}
 	for _, c := range changes {
+		if asJSON {
+			if c.Wrong != "" {
+				wrong++
+			}
+			continue
+		}
 		effect := "compatible"
 		if c.Breaking {
 			effect = "BREAKING"
@@ -107,7 +122,7 @@ func (p program) printChanges(changes []plan.Change, revision string) error {
 	switch {
 	case wrong > 0:
 		return fmt.Errorf("%d of %d changes since %s break the rules of versions", wrong, len(changes), revision)
-	case len(changes) == 0:
+	case len(changes) == 0 && !asJSON:
 		fmt.Fprintf(p.out, "Nothing in the tracking plan has changed since %s.\n", revision)
 	}
 	return nil

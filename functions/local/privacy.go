@@ -126,12 +126,16 @@ func (p program) export(ctx context.Context, flags *flag.FlagSet, args []string)
 
 func (p program) audits(ctx context.Context, flags *flag.FlagSet, args []string) error {
 	lakeDir := flags.String("lake", ".verdict/lake", "folder of the lake")
+	asJSON := flags.Bool("json", false, "print JSON")
 	if err := parse(flags, args, 0); err != nil {
 		return err
 	}
 	all, err := privacy.Trail{Objects: &directory.Store{Root: *lakeDir}}.All(ctx)
 	if err != nil {
 		return err
+	}
+	if *asJSON {
+		return p.printJSON(append([]privacy.Audit{}, all...))
 	}
 	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ASKED\tDONE\tBY\tACTION\tPERSON\tFILES\tLINES\tROWS")

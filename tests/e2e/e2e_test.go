@@ -357,7 +357,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		args []string
 		want string
 	}{
-		"unknown command": {[]string{"rum"}, `there is no command "rum"; verdict help lists them`},
+		"unknown command": {[]string{"rum"}, `there is no command "rum": did you mean run? verdict help lists them`},
 		"no events":       {[]string{"run", "--lake", t.TempDir()}, "no events have arrived in this lake yet"},
 		"bad date":        {[]string{"run", "--as-of", "today"}, `--as-of wants a date like 2026-01-26, not "today"`},
 		"foreign folder":  {[]string{"demo", "--lake", "."}, "was not made by a demo: give another folder with --lake"},
