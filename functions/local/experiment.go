@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -40,7 +39,7 @@ verdict experiment show [--lake DIR] [--project DIR] [--json] ID
 	const verbs = "experiment wants one of check, list, show"
 	if len(args) == 0 {
 		flags.Usage()
-		return errors.New(verbs)
+		return wrongUse("%s", verbs)
 	}
 	projectDir := flags.String("project", "", "folder with events/ and athena-sql/ (default: built in)")
 	asJSON := flags.Bool("json", false, "print JSON")
@@ -70,7 +69,7 @@ verdict experiment show [--lake DIR] [--project DIR] [--json] ID
 		return p.showExperiment(of, flags.Arg(0), *asJSON)
 	}
 	flags.Usage()
-	return fmt.Errorf("%s, not %q", verbs, verb)
+	return wrongUse("%s, not %q", verbs, verb)
 }
 
 // checked is what `verdict experiment check --json` prints.

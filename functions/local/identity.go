@@ -48,7 +48,7 @@ verdict identity allow [--lake DIR] ID ID
 	}
 	if len(args) == 0 {
 		flags.Usage()
-		return errors.New("identity wants one of score, log, veto, allow")
+		return wrongUse("identity wants one of score, log, veto, allow")
 	}
 	verb, rest := args[0], args[1:]
 	switch verb {
@@ -60,7 +60,7 @@ verdict identity allow [--lake DIR] ID ID
 		return p.veto(ctx, flags, verb, rest)
 	}
 	flags.Usage()
-	return fmt.Errorf("identity wants one of score, log, veto, allow, not %q", verb)
+	return wrongUse("identity wants one of score, log, veto, allow, not %q", verb)
 }
 
 // veto keeps two ids of a lake apart, or lets them be one again.

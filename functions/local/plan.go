@@ -61,7 +61,7 @@ func (p program) plan(ctx context.Context, flags *flag.FlagSet, args []string) e
 		_, err = io.WriteString(p.out, plan.Page(documents))
 	default:
 		flags.Usage()
-		return fmt.Errorf("plan wants one of check, diff, types, page, not %q", verb)
+		return wrongUse("plan wants one of check, diff, types, page, not %q", verb)
 	}
 	return err
 }

@@ -35,7 +35,7 @@ An ID is u:… of a user or a:… of a browser; one of a person's is enough.
 	}
 	if len(args) == 0 {
 		flags.Usage()
-		return errors.New("privacy wants one of erase, export, audit")
+		return wrongUse("privacy wants one of erase, export, audit")
 	}
 	verb, rest := args[0], args[1:]
 	do := map[string]func(program, context.Context, *flag.FlagSet, []string) error{
@@ -43,7 +43,7 @@ An ID is u:… of a user or a:… of a browser; one of a person's is enough.
 	}[verb]
 	if do == nil {
 		flags.Usage()
-		return fmt.Errorf("privacy wants one of erase, export, audit, not %q", verb)
+		return wrongUse("privacy wants one of erase, export, audit, not %q", verb)
 	}
 	return do(p, ctx, flags, rest)
 }
