@@ -13,12 +13,14 @@ import (
 	"verdict/shared/awsio/job"
 	"verdict/shared/dashboard"
 	"verdict/shared/lambdaio"
-	"verdict/shared/project"
 )
 
 func main() {
 	home := lambdaio.Must(awsio.Open(context.Background(), os.LookupEnv, time.Now))
-	experiments := lambdaio.Must(project.BuiltIn()).Experiments
+	p := lambdaio.Must(job.Pipeline(home)) // the same adapters; of its steps none
 	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
-	lambda.Start(lambdaio.HTTP(dashboard.New(lambdaio.Must(job.Engine(home)), experiments, time.Now, log, "the schedules of elt, identity, evaluator and decider")))
+	lambda.Start(lambdaio.HTTP(dashboard.New(dashboard.Source{
+		Project: p.Project, Engine: p.Engine, Catalog: p.Catalog, Objects: p.Objects, Now: time.Now, Log: log,
+		Howto: "the schedules of elt, identity, evaluator and decider",
+	})))
 }

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+
+	"verdict/shared/decide"
 )
 
 // program is what a command needs of the process it runs in.
@@ -43,15 +45,16 @@ func groups() []group {
 			{"completion", "bash|zsh|fish", "write a script that completes commands and flags in a shell", program.completion},
 		}},
 		{"Collect", "get events in", []command{
-			{"plan", "check|types|page|diff REVISION|impact REVISION [--project DIR] [--lake DIR]", "check the tracking plan; write types and page; what a change touches", program.plan},
+			{"plan", "check|types|page|diff REVISION|impact REVISION [--project DIR]", "check the tracking plan; write types and page; what a change touches", program.plan},
 			{"import", "--mapping FILE [--lake DIR] DATA.csv|DATA.parquet", "send somebody else's file through the collector as events", program.importFile},
 			{"replay", "[--namespace NAME] [--lake DIR] FILE… | --quarantine", "land events recorded elsewhere (GA4, Tag Manager), or our quarantine", program.replayFiles},
 			{"gtm", "plan|publish|container --env ENV [--yes] [--json]", "compare the Tag Manager container with what is live, publish it", program.gtm},
 		}},
 		{"Analyse", "from events to numbers", []command{
 			{"run", "[--lake DIR] [--as-of DATE] [--since DATE] [--models A,B] [--full] [--json]", "bring tables, results and decisions of a lake up to date", program.pipeline},
+			{"tables", "page|show TABLE [--project DIR]", "describe the tables, column by column; write their page", program.tables},
 			{"notebook", "EXPERIMENT [--out FILE] [--engine local|athena] [--metric NAME] [--segment SQL] [--funnel A,B]", "write a Jupyter notebook that reproduces a readout and looks deeper", program.notebook},
-			{"identity", "score|log|veto|allow", "score the linking of a labelled table; show merges of ids, undo one", program.identity},
+			{"identity", "score|log|veto|allow|sensitivity", "score a linking; show merges of ids, undo one; what hangs on them?", program.identity},
 			{"analyze", "< CASES.json", "push statistics of your own through the engine: JSON in, JSON out", program.analyze},
 			{"replay-statistics", "[--daily] [--control ARM] [--json] FILE.csv", "when would each method have stopped finished experiments?", program.replayStatistics},
 		}},
@@ -59,11 +62,14 @@ func groups() []group {
 			{"experiment", "check|list|show|plan", "check experiments, list and show them; plan one: power, run time, cost", program.experiment},
 			{"power", "< PLANS.json", "sample size, detectable effect and run time of planned experiments", program.power},
 			{"flag", "[--rebucket] show|on|off FLAG, ramp FLAG RULE SHARE, conclude|rollback FLAG RULE VARIANT", "read or move a flag on the flag platform", program.moveFlag},
+			{"approve", "[--by NAME] [--lake DIR] DECISION", "approve the change that an experiment in mode propose asks for", answer(decide.Approved)},
+			{"reject", "[--by NAME] [--lake DIR] DECISION", "reject it", answer(decide.Rejected)},
 			{"verify", "[--lake DIR] [--json] BUNDLE…", "recompute an evaluation and its decision from its bundle", program.verify},
 		}},
 		{"Operate", "keep it healthy, lawful and cheap", []command{
 			{"ledger", "[--lake DIR] [--days N] [--hours] [--json]", "balance what was sent, collected, landed and made into facts", program.ledger},
 			{"health", "[--lake DIR] [--as-of DATE] [--all] [--json]", "take the pipeline's pulse: freshness, lateness, ledger, drift", program.health},
+			{"notifications", "[--lake DIR] [--all] [--json]", "what became of each message: delivered, held, or failed", program.notifications},
 			{"privacy", "erase|export|audit [--by NAME] ID…", "erase or export all that is held about a person; show what was done", program.privacy},
 			{"cost", "[--events-per-day N] [--experiments M] [--container] [--json]", "price a deployment on AWS and name the quotas that bind", program.cost},
 		}},

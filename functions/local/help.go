@@ -33,6 +33,9 @@ func explanations() map[string]explained {
 		"run":               {"docs/guide.md", []string{"verdict run --project . --lake lake --as-of 2026-03-19", "verdict run --json"}},
 		"notebook":          {"docs/notebooks.md", []string{"verdict notebook one_page_checkout", "verdict notebook one_page_checkout --metric revenue_per_user_d3 --funnel product_viewed,checkout_started,order_completed", "verdict notebook one_page_checkout --engine athena --database verdict_prod --workgroup adhoc"}},
 		"identity":          {"docs/identity.md", []string{"verdict identity score --truth person people.csv", "verdict identity log --json", "verdict identity veto --reason \"two people, one tablet\" a:one a:two"}},
+		"tables":            {"docs/tables.md", []string{"verdict tables show fact_event", "verdict tables page > docs/tables.md"}},
+		"approve":           {"docs/experiments.md", []string{"verdict approve --by Ada --lake lake 121ad9d1d4467cfb"}},
+		"reject":            {"docs/experiments.md", []string{"verdict reject --by Ada --lake lake 121ad9d1d4467cfb"}},
 		"analyze":           {"docs/analyze.md", []string{"verdict analyze < cases.json"}},
 		"replay-statistics": {"docs/analyze.md", []string{"verdict replay-statistics --daily history.csv"}},
 		"experiment":        {"docs/experiments.md", []string{"verdict experiment check --project .", "verdict experiment show --lake lake one_page_checkout"}},
@@ -41,6 +44,7 @@ func explanations() map[string]explained {
 		"verify":            {"docs/bundle.md", []string{"verdict verify one_page_checkout --lake lake", "verdict verify --json bundle.json.gz"}},
 		"ledger":            {"docs/monitoring.md", []string{"verdict ledger --days 1 --hours", "verdict ledger --until 2026-01-26 --json"}},
 		"health":            {"docs/monitoring.md", []string{"verdict health", "verdict health --as-of 2026-01-26 --all"}},
+		"notifications":     {"docs/experiments.md", []string{"verdict notifications --lake lake --all"}},
 		"privacy":           {"docs/privacy.md", []string{"verdict privacy export --by \"data protection\" --out person.jsonl u:4711", "verdict privacy erase --by \"data protection\" u:4711", "verdict privacy audit --json"}},
 		"cost":              {"docs/cost.md", []string{"verdict cost --events-per-day 1e8 --experiments 20", "verdict cost --container --json"}},
 	}

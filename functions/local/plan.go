@@ -18,13 +18,13 @@ import (
 	"verdict/shared/plan"
 )
 
-// plan is `verdict plan check|diff|types|page`.
+// plan is `verdict plan check|diff|impact|types|page`.
 func (p program) plan(ctx context.Context, flags *flag.FlagSet, args []string) error {
 	dir := flags.String("project", "", "folder with events/ (default: built in; diff: the folder here)")
-	asJSON := flags.Bool("json", false, "print JSON (check, diff)")
+	asJSON := flags.Bool("json", false, "print JSON (check, diff, impact)")
 	if len(args) == 0 {
 		flags.Usage()
-		return errors.New("plan wants one of check, diff, types, page")
+		return errors.New("plan wants one of check, diff, impact, types, page")
 	}
 	verb, rest := args[0], args[1:]
 	if verb == "diff" {
@@ -32,6 +32,9 @@ func (p program) plan(ctx context.Context, flags *flag.FlagSet, args []string) e
 			return err
 		}
 		return p.planDiff(ctx, *dir, flags.Arg(0), *asJSON)
+	}
+	if verb == "impact" {
+		return p.planImpact(ctx, flags, rest, asJSON)
 	}
 	if err := parse(flags, rest, 0); err != nil {
 		return err
@@ -61,7 +64,7 @@ func (p program) plan(ctx context.Context, flags *flag.FlagSet, args []string) e
 		_, err = io.WriteString(p.out, plan.Page(documents))
 	default:
 		flags.Usage()
-		return wrongUse("plan wants one of check, diff, types, page, not %q", verb)
+		return wrongUse("plan wants one of check, diff, impact, types, page, not %q", verb)
 	}
 	return err
 }
@@ -71,28 +74,37 @@ func (p program) planDiff(ctx context.Context, dir, revision string, asJSON bool
 	if dir == "" {
 		dir = "."
 	}
-	if strings.HasPrefix(revision, "-") {
-		return fmt.Errorf("diff wants a git revision, not %q", revision)
-	}
-	var archive, complaint bytes.Buffer
-	git := exec.CommandContext(ctx, "git", "-C", dir, "archive", "--format=tar", revision, "events")
-	git.Stdout, git.Stderr = &archive, &complaint
-	if err := git.Run(); err != nil {
-		return fmt.Errorf("read events/ of %s: %w: %s", revision, err, strings.TrimSpace(complaint.String()))
-	}
-	before, err := os.MkdirTemp("", "verdict-plan-*")
+	before, err := checkout(ctx, dir, revision, "events")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(before) //nolint:errcheck // a temporary folder
-	if err := untar(&archive, before); err != nil {
-		return fmt.Errorf("read events/ of %s: %w", revision, err)
-	}
 	changes, err := plan.Diff(os.DirFS(filepath.Join(before, "events")), os.DirFS(filepath.Join(dir, "events")))
 	if err != nil {
 		return err
 	}
 	return p.printChanges(changes, revision, asJSON)
+}
+
+// checkout writes folders, as they were in a git revision, below a temporary folder, which is the caller's to remove.
+func checkout(ctx context.Context, dir, revision string, folders ...string) (string, error) {
+	if strings.HasPrefix(revision, "-") {
+		return "", wrongUse("want a git revision, not %q", revision)
+	}
+	var archive, complaint bytes.Buffer
+	git := exec.CommandContext(ctx, "git", append([]string{"-C", dir, "archive", "--format=tar", revision}, folders...)...)
+	git.Stdout, git.Stderr = &archive, &complaint
+	if err := git.Run(); err != nil {
+		return "", fmt.Errorf("read %s of %s: %w: %s", strings.Join(folders, ", "), revision, err, strings.TrimSpace(complaint.String()))
+	}
+	before, err := os.MkdirTemp("", "verdict-plan-*")
+	if err != nil {
+		return "", err
+	}
+	if err := untar(&archive, before); err != nil {
+		return "", errors.Join(fmt.Errorf("read %s of %s: %w", strings.Join(folders, ", "), revision, err), os.RemoveAll(before))
+	}
+	return before, nil
 }
 
 func (p program) printChanges(changes []plan.Change, revision string, asJSON bool) error {

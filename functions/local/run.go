@@ -43,7 +43,7 @@ const nightly = 25 * time.Hour
 func (h *home) pipeline(senders ...notify.Sender) *pipeline.Pipeline {
 	return &pipeline.Pipeline{
 		Project: h.project, Objects: h.store, Engine: h.warehouse, Catalog: h.warehouse, NewRun: newRun, Now: h.now,
-		ReadFlags: h.readFlags, Flags: h.flags, Senders: senders,
+		ReadFlags: h.readFlags, Flags: h.flags, Senders: senders, Policies: h.policies,
 		Datafile: func(context.Context) ([]byte, error) { return h.datafile() },
 		Audit: &bucketing.Auditor{
 			Open:    func(body []byte) (bucketing.Bucketer, error) { return optimizely.NewBucketer(body) },
@@ -78,11 +78,17 @@ func (h *home) readFlags(context.Context) ([]feature.Flag, error) {
 }
 
 // senders are the channels of this home: printed, kept as SNS would get it, and posted to the
-// Slack webhook that is configured, if any.
+// Slack webhook that is configured, or by its bot, if any; with buttons if answers can be verified.
 func (h *home) senders(p program) []notify.Sender {
 	out := []notify.Sender{&outbox.Console{W: p.err}, &outbox.SNS{Objects: h.store}}
-	if url, ok := p.env("VERDICT_SLACK_WEBHOOK"); ok && url != "" {
-		out = append(out, slack.New(url, &http.Client{Timeout: 10 * time.Second}))
+	secret, ok := p.env("VERDICT_SLACK_TOKEN")
+	if !ok || secret == "" {
+		secret, _ = p.env("VERDICT_SLACK_WEBHOOK")
+	}
+	if secret != "" {
+		channel, _ := p.env("VERDICT_SLACK_CHANNEL")
+		signed, _ := p.env("VERDICT_SLACK_SIGNING_SECRET")
+		out = append(out, slack.Open(secret, channel, &http.Client{Timeout: 10 * time.Second}).WithButtons(signed != ""))
 	}
 	return out
 }
@@ -115,7 +121,7 @@ func (p program) pipeline(ctx context.Context, flags *flag.FlagSet, args []strin
 	work.Select = model.Selection{Since: *since, Full: *full}
 	work.Built, work.Warn = p.told, p.warn
 	if *models != "" {
-		return p.tables(ctx, h, work, asOf, strings.Split(*models, ","), *asJSON)
+		return p.makeTables(ctx, h, work, asOf, strings.Split(*models, ","), *asJSON)
 	}
 	steps := h.stepsOf(work)
 	board := newBoard(p.err, p.live, 1, names(steps)...)
@@ -125,8 +131,8 @@ func (p program) pipeline(ctx context.Context, flags *flag.FlagSet, args []strin
 	return h.report(ctx, p.out, *asJSON, nil)
 }
 
-// tables makes some tables and prints what that took.
-func (p program) tables(ctx context.Context, h *home, work *pipeline.Pipeline, asOf time.Time, names []string, asJSON bool) error {
+// makeTables makes some tables and prints what that took.
+func (p program) makeTables(ctx context.Context, h *home, work *pipeline.Pipeline, asOf time.Time, names []string, asJSON bool) error {
 	if err := h.landAll(ctx, asOf); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,31 +20,41 @@ import (
 	"verdict/shared/experiment"
 	"verdict/shared/fault"
 	"verdict/shared/lake"
+	"verdict/shared/project"
+	"verdict/shared/semantic"
 )
 
 //go:embed page
 var page embed.FS
 
-type server struct {
-	engine      lake.Engine
-	experiments []*experiment.Experiment
-	now         func() time.Time
-	log         *slog.Logger
-	howto       string
-	pages       map[string]*template.Template
-	policy      string // Content-Security-Policy
+// Source is what the dashboard shows: definitions, and what became of them in a lake.
+type Source struct {
+	Project *project.Project
+	Engine  lake.Engine
+	Catalog lake.Catalog
+	Objects lake.Objects
+	Now     func() time.Time
+	Log     *slog.Logger
+	Howto   string // command or sentence of an empty page: what to run here to get results
 }
 
-// New returns the dashboard of these experiments. howto is the command or the sentence that an
-// empty page shows: what to run here to get results.
-func New(engine lake.Engine, experiments []*experiment.Experiment, now func() time.Time, log *slog.Logger, howto string) http.Handler {
+type server struct {
+	Source
+	metrics *semantic.Source
+	pages   map[string]*template.Template
+	policy  string // Content-Security-Policy
+}
+
+// New returns the dashboard of a source.
+func New(source Source) http.Handler {
 	style, err := page.ReadFile("page/style.css")
 	if err != nil {
 		panic("dashboard: its style sheet is embedded: " + err.Error())
 	}
-	s := &server{engine: engine, experiments: experiments, now: now, log: log, howto: howto, pages: map[string]*template.Template{}}
+	s := &server{Source: source, pages: map[string]*template.Template{}}
+	s.metrics = &semantic.Source{Layer: source.Project.Layer, Objects: source.Objects, Engine: source.Engine, Catalog: source.Catalog, MaxBytes: maxBytes}
 	functions := s.functions(template.CSS(style)) //nolint:gosec // our own embedded file
-	for _, name := range []string{"list", "experiment", "problem"} {
+	for _, name := range []string{"list", "experiment", "drill", "metrics", "metric", "pipeline", "identity", "problem"} {
 		s.pages[name] = template.Must(template.New("layout.html").Funcs(functions).
 			ParseFS(page, "page/layout.html", "page/chart.html", "page/"+name+".html"))
 	}
@@ -55,7 +66,17 @@ func New(engine lake.Engine, experiments []*experiment.Experiment, now func() ti
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.list)
 	mux.HandleFunc("GET /experiments/{id}", s.experiment)
+	mux.HandleFunc("GET /experiments/{id}/metrics/{metric}", s.drill)
+	mux.HandleFunc("GET /metrics", s.metricList)
+	mux.HandleFunc("GET /metrics/{name}", s.metric)
+	mux.HandleFunc("GET /pipeline", s.pipeline)
+	mux.HandleFunc("GET /identity", s.identity)
+	mux.HandleFunc("GET /bundles/{experiment}/{day}/{file}", s.bundle)
 	mux.HandleFunc("GET /api/experiments", s.listJSON)
+	mux.HandleFunc("GET /api/metrics", s.metricList)
+	mux.HandleFunc("GET /api/metrics/{name}", s.metric)
+	mux.HandleFunc("GET /api/pipeline", s.pipeline)
+	mux.HandleFunc("GET /api/identity", s.identity)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = w.Write([]byte("ok\n")) // a client that left needs no answer
@@ -80,7 +101,7 @@ func (s *server) guarded(next http.Handler) http.Handler {
 
 // one finds the experiment a path names, or answers that there is none.
 func (s *server) one(w http.ResponseWriter, r *http.Request, id string) (*Report, found, bool) {
-	i := slices.IndexFunc(s.experiments, func(e *experiment.Experiment) bool { return e.ID == id })
+	i := slices.IndexFunc(s.Project.Experiments, func(e *experiment.Experiment) bool { return e.ID == id })
 	if i < 0 {
 		s.problem(w, r, problem{Status: http.StatusNotFound, Detail: "There is no experiment " + id + "."})
 		return nil, found{}, false
@@ -90,7 +111,7 @@ func (s *server) one(w http.ResponseWriter, r *http.Request, id string) (*Report
 		s.fail(w, r, err)
 		return nil, f, false
 	}
-	return f.report(s.experiments[i], s.now()), f, true
+	return f.report(s.Project.Experiments[i], s.Now()), f, true
 }
 
 func (s *server) experiment(w http.ResponseWriter, r *http.Request) {
@@ -113,7 +134,7 @@ func (s *server) experiment(w http.ResponseWriter, r *http.Request) {
 func (s *server) render(w http.ResponseWriter, r *http.Request, status int, name string, view any) {
 	var body bytes.Buffer
 	if err := s.pages[name].Execute(&body, view); err != nil {
-		s.log.ErrorContext(r.Context(), "render page", slog.String("page", name), slog.Any("error", err))
+		s.Log.ErrorContext(r.Context(), "render page", slog.String("page", name), slog.Any("error", err))
 		http.Error(w, "The page could not be drawn; the log says why.", http.StatusInternalServerError)
 		return
 	}
@@ -135,8 +156,8 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil {
 		return // the client left
 	}
-	reference := strconv.FormatInt(s.now().UnixNano(), 36)
-	s.log.ErrorContext(r.Context(), "read results", slog.String("reference", reference), slog.Any("error", err))
+	reference := strconv.FormatInt(s.Now().UnixNano(), 36)
+	s.Log.ErrorContext(r.Context(), "read results", slog.String("reference", reference), slog.Any("error", err))
 	p := problem{Status: http.StatusInternalServerError, Detail: "The results could not be read. The log has the cause under reference " + reference + "."}
 	if fault.Is(err, fault.Transient) {
 		p.Status = http.StatusServiceUnavailable
@@ -148,11 +169,11 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 func (s *server) problem(w http.ResponseWriter, r *http.Request, p problem) {
 	p.Type, p.Title = "about:blank", http.StatusText(p.Status)
-	if !strings.HasPrefix(r.URL.Path, "/api/") && !strings.HasSuffix(r.URL.Path, ".json") {
+	if !strings.HasPrefix(r.URL.Path, "/api/") && !strings.HasSuffix(r.URL.Path, ".json") && r.URL.Query().Get("format") != "json" {
 		s.render(w, r, p.Status, "problem", struct {
 			problem
 			Experiments []*experiment.Experiment
-		}{p, s.experiments})
+		}{p, s.Project.Experiments})
 		return
 	}
 	body, err := json.Marshal(p)
@@ -167,10 +188,12 @@ func (s *server) problem(w http.ResponseWriter, r *http.Request, p problem) {
 func (s *server) functions(style template.CSS) template.FuncMap {
 	return template.FuncMap{
 		"style": func() template.CSS { return style },
-		"howto": func() string { return s.howto },
+		"howto": func() string { return s.Howto },
 		"value": value, "lift": lift, "interval": interval, "probability": probability, "chance": chance,
 		"share": share, "count": count, "day": day, "moment": moment, "signed": signed,
 		"verdict": verdictWords, "tone": verdictTone, "check": checkName, "measured": measured, "limit": limit,
-		"outcome": outcomeOf, "mark": statusMark, "consequence": consequence, "margin": signedMargin,
+		"float": func(x number) float64 { return float64(x) }, "pair": func(b bounds) string { return interval(float64(b[0]), float64(b[1])) }, "gigabytes": gigabytes, "base": path.Base, "named": named, "meter": meter,
+		"optional": func(x *float64) string { return value(known(x), "") },
+		"outcome":  outcomeOf, "mark": statusMark, "consequence": consequence, "margin": signedMargin,
 	}
 }

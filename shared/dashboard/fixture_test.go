@@ -23,6 +23,7 @@ import (
 	"verdict/shared/experiment"
 	"verdict/shared/fault"
 	"verdict/shared/lake"
+	"verdict/shared/project"
 	"verdict/shared/register"
 	"verdict/shared/table"
 )
@@ -58,7 +59,13 @@ func publish(t *testing.T, r rows) lake.Engine {
 			t.Fatal(err)
 		}
 	}
-	return warehouse
+	return &published{warehouse, store}
+}
+
+// published is a lake with what a fixture wrote.
+type published struct {
+	*duck.Warehouse
+	store *directory.Store
 }
 
 func write[T any](t *testing.T, objects lake.Objects, catalog lake.Catalog, name string, all []T, asOf func(T) string) {
@@ -236,7 +243,16 @@ func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func handler(t *testing.T, engine lake.Engine) http.Handler {
 	t.Helper()
-	return dashboard.New(engine, defined(t), today, quiet(), "bin/verdict evaluate")
+	p, err := project.BuiltIn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Experiments = defined(t)
+	source := dashboard.Source{Project: p, Engine: engine, Now: today, Log: quiet(), Howto: "bin/verdict evaluate"}
+	if shown, ok := engine.(*published); ok {
+		source.Catalog, source.Objects = shown.Warehouse, shown.store
+	}
+	return dashboard.New(source)
 }
 
 // TestServe shows the fixture to a browser: DASHBOARD_ADDRESS=127.0.0.1:8099 go test -run TestServe. With DASHBOARD_LAKE it
@@ -253,9 +269,12 @@ func TestServe(t *testing.T) {
 	mux := http.NewServeMux()
 	shown := publish(t, simulate(defined(t)))
 	if folder := os.Getenv("DASHBOARD_LAKE"); folder != "" {
-		if shown, err = duck.Open(t.Context(), &directory.Store{Root: folder}); err != nil {
+		store := &directory.Store{Root: folder}
+		w, err := duck.Open(t.Context(), store)
+		if err != nil {
 			t.Fatal(err)
 		}
+		shown = &published{w, store}
 	}
 	mux.Handle("/", handler(t, shown))
 	mux.Handle("/empty/", http.StripPrefix("/empty", handler(t, publish(t, rows{}))))

@@ -14,9 +14,9 @@ func (s *server) overview(r *http.Request) ([]*Report, found, error) {
 	if err != nil {
 		return nil, f, err
 	}
-	reports := make([]*Report, len(s.experiments))
-	for i, e := range s.experiments {
-		reports[i] = f.report(e, s.now())
+	reports := make([]*Report, len(s.Project.Experiments))
+	for i, e := range s.Project.Experiments {
+		reports[i] = f.report(e, s.Now())
 	}
 	slices.SortFunc(reports, byUrgency)
 	return reports, f, nil

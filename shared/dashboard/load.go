@@ -15,6 +15,7 @@ import (
 	"verdict/shared/fault"
 	"verdict/shared/lake"
 	"verdict/shared/register"
+	"verdict/shared/spend"
 )
 
 // The tables the dashboard reads.
@@ -31,6 +32,7 @@ type found struct {
 	checks        []evaluate.Check
 	decisions     []decide.Decision
 	registrations []register.Entry
+	read          int64    // bytes that an experiment's queries have read
 	missing       []string // tables nobody has published yet
 }
 
@@ -47,7 +49,16 @@ func (s *server) latest(ctx context.Context) (found, error) {
 // history reads all that was ever known about one experiment.
 func (s *server) history(ctx context.Context, id string) (found, error) {
 	where := " WHERE experiment_id = " + lake.Quote(id)
-	return s.read(ctx, "SELECT * FROM "+resultTable+where, "SELECT * FROM "+checkTable+where, "SELECT * FROM "+decisionTable+where, "SELECT * FROM "+registrationTable+where)
+	f, err := s.read(ctx, "SELECT * FROM "+resultTable+where, "SELECT * FROM "+checkTable+where, "SELECT * FROM "+decisionTable+where, "SELECT * FROM "+registrationTable+where)
+	if err != nil {
+		return f, err
+	}
+	var unread []string // where nothing was counted, nothing is shown
+	cost, err := some[stepCost](ctx, s.Engine, &unread, spend.Table, "SELECT '' AS step, coalesce(sum(bytes), 0) AS bytes, coalesce(sum(usd), 0) AS usd FROM "+spend.Table+" WHERE kind = "+lake.Quote(string(spend.Experiment))+" AND name = "+lake.Quote(id))
+	if len(cost) > 0 {
+		f.read = cost[0].Read
+	}
+	return f, err
 }
 
 // read runs the queries at once: on Athena each takes about a second, whatever its size.
@@ -55,11 +66,11 @@ func (s *server) read(ctx context.Context, results, checks, decisions, registrat
 	var f found
 	var errs [4]error
 	var work sync.WaitGroup
-	work.Go(func() { f.results, errs[0] = lake.Read[evaluate.Result](ctx, s.engine, results) })
-	work.Go(func() { f.checks, errs[1] = lake.Read[evaluate.Check](ctx, s.engine, checks) })
-	work.Go(func() { f.decisions, errs[2] = lake.Read[decide.Decision](ctx, s.engine, decisions) })
+	work.Go(func() { f.results, errs[0] = lake.Read[evaluate.Result](ctx, s.Engine, results) })
+	work.Go(func() { f.checks, errs[1] = lake.Read[evaluate.Check](ctx, s.Engine, checks) })
+	work.Go(func() { f.decisions, errs[2] = lake.Read[decide.Decision](ctx, s.Engine, decisions) })
 	if registrations != "" {
-		work.Go(func() { f.registrations, errs[3] = lake.Read[register.Entry](ctx, s.engine, registrations) })
+		work.Go(func() { f.registrations, errs[3] = lake.Read[register.Entry](ctx, s.Engine, registrations) })
 	}
 	work.Wait()
 	if unpublished(errs[3]) { // the page says that there is none yet
@@ -83,7 +94,7 @@ func unpublished(err error) bool {
 
 // report picks what belongs to one experiment, in the order in which people read it.
 func (f found) report(e *experiment.Experiment, today time.Time) *Report {
-	r := &Report{Experiment: e, today: today}
+	r := &Report{Experiment: e, Read: f.read, today: today}
 	for _, x := range f.results {
 		if x.ExperimentID == e.ID {
 			r.Results = append(r.Results, x)

@@ -21,6 +21,7 @@ type Report struct {
 	Checks        []evaluate.Check
 	Decisions     []decide.Decision
 	Registrations []register.Entry // the first is the pre-registration
+	Read          int64            // bytes that its queries have read; 0: nothing was counted
 	today         time.Time
 	scale         scale // of the bars that draw its lifts
 }

@@ -234,3 +234,17 @@ func render(queries *template.Template, name string, p page) (string, error) {
 	}
 	return strings.TrimSpace(out.String()), nil
 }
+
+// SegmentQuery is the query by which a notebook splits its metric: units, mean_y, mean_d, yy, yd and dd by segment and
+// variant. A metric whose windows are not counted in days, or of another kind, has none: fault.Invalid.
+func SegmentQuery(s Subject) (string, error) {
+	p := newPage(s)
+	if !p.DeepDives {
+		return "", fault.New(fault.Invalid, "%s is not split by segments: its kind is %s", s.Metric.Name, s.Metric.Kind)
+	}
+	queries, err := template.New("sql").Funcs(functions()).ParseFS(s.Templates, "notebooks/*.sql")
+	if err != nil {
+		return "", fmt.Errorf("read notebook queries: %w", err)
+	}
+	return render(queries, "segment.sql", p)
+}

@@ -26,7 +26,7 @@ const lateTable = "late_day"
 
 // holdBack keeps the list of late days. A day whose files have not changed since is not counted again.
 func (p *Pipeline) holdBack(ctx context.Context, asOf time.Time, built model.Built) error {
-	before, err := p.lateDays(ctx)
+	before, written, err := p.lateDays(ctx)
 	if err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func (p *Pipeline) holdBack(ctx context.Context, asOf time.Time, built model.Bui
 			fresh = append(fresh, LateDay{Model: built.Model, Day: h.Day, Source: h.Source, FirstSeen: asOf})
 		}
 	}
-	if len(fresh) == 0 && len(after) == len(before) {
+	if written && len(fresh) == 0 && len(after) == len(before) {
 		return nil
 	}
 	if err := p.countLate(ctx, fresh); err != nil {
@@ -84,19 +84,20 @@ func (p *Pipeline) countLate(ctx context.Context, late []LateDay) error {
 	return nil
 }
 
-func (p *Pipeline) lateDays(ctx context.Context) ([]LateDay, error) {
+func (p *Pipeline) lateDays(ctx context.Context) (days []LateDay, written bool, err error) {
 	if _, err := p.Catalog.Table(ctx, lateTable); err != nil {
 		if fault.Is(err, fault.NotFound) {
-			return nil, nil
+			return nil, false, nil
 		}
-		return nil, err
+		return nil, false, err
 	}
-	return lake.Read[LateDay](ctx, p.Engine, "select * from "+lateTable+" order by event_date")
+	days, err = lake.Read[LateDay](ctx, p.Engine, "select * from "+lateTable+" order by event_date")
+	return days, true, err
 }
 
 // waiting reads how much waits in late days.
 func (p *Pipeline) waiting(ctx context.Context) ([]monitor.Reading, error) {
-	days, err := p.lateDays(ctx)
+	days, _, err := p.lateDays(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -124,4 +124,3 @@ func TestABudgetBlocks(t *testing.T) {
 		t.Errorf("book %+v, %v; want what gift_wrap read", read, err)
 	}
 }
-

@@ -27,6 +27,7 @@ import (
 	"verdict/shared/project"
 	"verdict/shared/redact"
 	"verdict/shared/register"
+	"verdict/shared/restate"
 	"verdict/shared/spend"
 )
 
@@ -45,6 +46,7 @@ type Pipeline struct {
 	Datafile  func(context.Context) ([]byte, error) // Model
 	Flags     decide.Flags                          // Decide
 	Senders   []notify.Sender                       // Notify
+	Policies  map[string]notify.Policy              // Notify: what each channel wants to be spared
 	Dashboard string                                // Notify: address for links, may be empty
 	Select    model.Selection                       // Model and Resolve
 	Built     func(model.Built)                     // is told of each model that was brought up to date; may be nil
@@ -109,7 +111,14 @@ func (p *Pipeline) events(ctx context.Context, asOf time.Time) error {
 
 // Resolve finds out who is who, and who saw what.
 func (p *Pipeline) Resolve(ctx context.Context, asOf time.Time) error {
-	resolver := &identity.Resolver{Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun, Now: p.Now}
+	if p.Project.Identity.LinkDevices {
+		if _, err := p.Build(ctx, asOf, "identity_signal"); err != nil {
+			return err
+		}
+	}
+	resolver := &identity.Resolver{
+		Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun, Now: p.Now, Settings: p.Project.Identity,
+	}
 	if _, err := resolver.Run(ctx); err != nil {
 		return err
 	}
@@ -119,7 +128,7 @@ func (p *Pipeline) Resolve(ctx context.Context, asOf time.Time) error {
 
 // Officer answers for the persons in the lake.
 func (p *Pipeline) Officer(store privacy.Store, key redact.Key) *privacy.Officer {
-	tables := []string{"identity_map", "identity_merge", "identity_veto"}
+	tables := []string{"identity_map", "identity_merge", "identity_veto", "fact_experiment_guardrail"}
 	for _, m := range p.Project.Models.Models {
 		tables = append(tables, m.Name)
 	}
@@ -236,13 +245,16 @@ func (p *Pipeline) Evaluate(ctx context.Context, asOf time.Time) error {
 	return err
 }
 
-// Decide decides on the results, keeps what each decision rests on, and moves the rollouts.
+// Decide decides on the results, keeps what each decision rests on, moves the rollouts, and looks back at earlier
+// decisions for which events came late.
 func (p *Pipeline) Decide(ctx context.Context, asOf time.Time) error {
 	decider := &decide.Decider{
 		Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, Flags: p.Flags, Archive: p.keeper(), NewRun: p.NewRun, Now: p.Now,
 	}
 	_, err := decider.Run(ctx, p.Project.Experiments, asOf)
-	return err
+	restater := &restate.Restater{Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, Keeper: p.keeper(), NewRun: p.NewRun, Now: p.Now}
+	_, problem := restater.Run(ctx, p.Project.Experiments, asOf)
+	return errors.Join(err, problem)
 }
 
 func (p *Pipeline) evaluation() *evaluate.Evaluator {
@@ -260,7 +272,7 @@ func (p *Pipeline) keeper() *bundle.Keeper {
 
 // Notify tells people what they have not been told yet.
 func (p *Pipeline) Notify(ctx context.Context, _ time.Time) error {
-	notifier := &notify.Notifier{Objects: p.Objects, Senders: p.Senders, DashboardURL: p.Dashboard}
+	notifier := &notify.Notifier{Objects: p.Objects, Senders: p.Senders, Policies: p.Policies, DashboardURL: p.Dashboard, Now: p.Now}
 	_, err := notifier.Run(ctx)
 	return err
 }
