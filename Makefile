@@ -139,6 +139,10 @@ test-metricflow: bin/verdict ## slow: load the exported metrics in MetricFlow it
 	.bin/metricflow/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
+.PHONY: test-guide
+test-guide: ## run every command of docs/guide.md in a fresh folder (part of make test)
+	$(GO) test ./tests/guide -count=1 -v
+
 # A failed download is said loudly and is no failure: the fast tests hold the same contract.
 .PHONY: test-api
 test-api: bin/verdict ## slow: schemathesis on the metrics API of a small demo's lake (fetches 30 MB)

@@ -39,11 +39,13 @@ func groups() []group {
 	return []group{
 		{"Start", "see it work, begin a project of your own", []command{
 			{"demo", "[--visitors N] [--seed N] [--serve=false] [--json]", "play a shop's traffic through the whole pipeline, show what it decides", program.demo},
+			{"init", "DIR", "write a small project of your own to begin with, and data to try it on", program.initProject},
 			{"serve", "[--lake DIR] [--addr HOST:PORT] [--every DURATION]", "collect events, run the pipeline on a schedule, show the dashboard", program.serve},
-			{"check", "[--project DIR]", "check the whole project: tracking plan, models, metrics, experiments", program.check},
+			{"check", "[--project DIR] [--json]", "check the whole project: tracking plan, models, metrics, experiments", program.check},
+			{"completion", "bash|zsh|fish", "write a script that completes commands and flags in a shell", program.completion},
 		}},
 		{"Collect", "get events in", []command{
-			{"plan", "check|types|page|diff REVISION|impact REVISION [--project DIR]", "check the tracking plan; write its types, its page, what a change does", program.plan},
+			{"plan", "check|types|page|diff REVISION|impact REVISION [--project DIR]", "check the tracking plan; write types and page; what a change touches", program.plan},
 			{"import", "--mapping FILE [--lake DIR] DATA.csv|DATA.parquet", "send somebody else's file through the collector as events", program.importFile},
 			{"replay", "[--namespace NAME] [--lake DIR] FILE… | --quarantine", "land events recorded elsewhere (GA4, Tag Manager), or our quarantine", program.replayFiles},
 			{"gtm", "plan|publish|container --env ENV [--yes] [--json]", "compare the Tag Manager container with what is live, publish it", program.gtm},
@@ -75,6 +77,7 @@ func groups() []group {
 	}
 }
 
+// commands lists them all.
 func commands() []command {
 	var all []command
 	for _, g := range groups() {
@@ -93,39 +96,34 @@ func (e exit) Unwrap() error { return e.error }
 
 // run executes one command line.
 func (p program) run(ctx context.Context, args []string) error {
-	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
-		p.help()
+	if len(args) == 0 || args[0] == "-h" || args[0] == "--help" {
+		p.overview()
 		return nil
 	}
-	for _, c := range commands() {
-		if c.name != args[0] {
-			continue
-		}
-		flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
-		flags.SetOutput(p.err)
-		flags.Usage = func() {
-			fmt.Fprintf(p.err, "verdict %s %s\n  %s\n\n", c.name, c.usage, c.does)
-			flags.PrintDefaults()
-		}
-		err := c.run(p, ctx, flags, args[1:])
-		if errors.Is(err, flag.ErrHelp) {
-			return nil
-		}
+	if args[0] == "help" {
+		return p.help(ctx, args[1:])
+	}
+	c, err := find(args[0])
+	if err != nil {
 		return err
 	}
-	return fmt.Errorf("there is no command %q; verdict help lists them", args[0])
-}
-
-func (p program) help() {
-	var b strings.Builder
-	b.WriteString("Verdict: from product events to rollout decisions.\n")
-	for _, g := range groups() {
-		fmt.Fprintf(&b, "\n%s: %s\n", g.title, g.does)
-		for _, c := range g.commands {
-			fmt.Fprintf(&b, "  %-18s %s\n", c.name, c.does)
-		}
+	if verbs, ok := wantsHelp(args[1:]); ok {
+		return p.help(ctx, append([]string{c.name}, verbs...))
 	}
-	fmt.Fprintf(p.out, "%s\nverdict COMMAND -h explains a command.\n", b.String())
+	flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
+	var said strings.Builder
+	misused := false
+	flags.SetOutput(&said)
+	flags.Usage = func() { misused = true } // the complaint says what is wrong, help says what would be right
+	err = c.run(p, ctx, flags, args[1:])
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		complaint, _, _ := strings.Cut(said.String(), "\n")
+		return wrongUse("%s: %s; verdict help %s explains", c.name, strings.Replace(complaint, "defined: -", "defined: --", 1), c.name)
+	case misused && err != nil && exitCode(ctx, err) == exitFailed:
+		return wrongUse("%s; verdict help %s explains", err.Error(), c.name)
+	}
+	return err
 }
 
 // misuse is a command line that cannot be meant, as opposed to work that failed.
@@ -135,33 +133,41 @@ func (m misuse) Error() string { return m.says }
 
 func wrongUse(format string, args ...any) error { return misuse{fmt.Sprintf(format, args...)} }
 
-// parseNamed reads a command's flags around its one argument, which may stand before or after them.
-func parseNamed(flags *flag.FlagSet, args []string, what string) (string, error) {
-	var named []string
-	for rest := args; ; {
-		if err := flags.Parse(rest); err != nil {
-			return "", flag.ErrHelp // flag has printed what is wrong
+// arguments reads a command's flags, which may stand before, between and after its other arguments, and leaves these in
+// flags.Args.
+func arguments(flags *flag.FlagSet, args []string) error {
+	var rest []string
+	for len(args) > 0 {
+		if err := flags.Parse(args); err != nil {
+			return flag.ErrHelp // flag has printed what is wrong
 		}
-		if flags.NArg() == 0 {
+		if read := len(args) - flags.NArg(); flags.NArg() == 0 || read > 0 && args[read-1] == "--" {
+			rest = append(rest, flags.Args()...)
 			break
 		}
-		named, rest = append(named, flags.Arg(0)), flags.Args()[1:]
+		rest, args = append(rest, flags.Arg(0)), flags.Args()[1:]
 	}
-	if len(named) != 1 {
-		flags.Usage()
-		return "", wrongUse("%s wants one %s, not %d", flags.Name(), what, len(named))
-	}
-	return named[0], nil
+	return flags.Parse(append([]string{"--"}, rest...))
 }
 
-// parse reads a command's flags and wants exactly n arguments after them.
+// parseNamed reads a command's flags around its one argument.
+func parseNamed(flags *flag.FlagSet, args []string, what string) (string, error) {
+	if err := arguments(flags, args); err != nil {
+		return "", err
+	}
+	if flags.NArg() != 1 {
+		return "", wrongUse("%s wants one %s, not %d", flags.Name(), what, flags.NArg())
+	}
+	return flags.Arg(0), nil
+}
+
+// parse reads a command's flags and wants exactly n arguments besides.
 func parse(flags *flag.FlagSet, args []string, n int) error {
-	if err := flags.Parse(args); err != nil {
-		return flag.ErrHelp // flag has printed what is wrong
+	if err := arguments(flags, args); err != nil {
+		return err
 	}
 	if flags.NArg() != n {
-		flags.Usage()
-		return fmt.Errorf("%s wants %d file(s) after its flags, not %d", flags.Name(), n, flags.NArg())
+		return wrongUse("%s wants %d argument(s) besides its flags, not %d", flags.Name(), n, flags.NArg())
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -44,15 +43,15 @@ verdict experiment plan [--lake DIR] [--project DIR] [--days N] [--like OTHER] [
 	const verbs = "experiment wants one of check, list, show, plan"
 	if len(args) == 0 {
 		flags.Usage()
-		return errors.New(verbs)
+		return wrongUse("%s", verbs)
 	}
 	projectDir := flags.String("project", "", "folder with events/ and athena-sql/ (default: built in)")
 	asJSON := flags.Bool("json", false, "print JSON")
 	verb, rest := args[0], args[1:]
 	switch verb {
 	case "check":
-		if err := flags.Parse(rest); err != nil {
-			return flag.ErrHelp // flag has printed what is wrong
+		if err := arguments(flags, rest); err != nil {
+			return err
 		}
 		return p.checkExperiments(*projectDir, *asJSON, flags.Args())
 	case "plan":
@@ -76,7 +75,7 @@ verdict experiment plan [--lake DIR] [--project DIR] [--days N] [--like OTHER] [
 		return p.showExperiment(of, flags.Arg(0), *asJSON)
 	}
 	flags.Usage()
-	return fmt.Errorf("%s, not %q", verbs, verb)
+	return wrongUse("%s, not %q", verbs, verb)
 }
 
 // checked is what `verdict experiment check --json` prints.

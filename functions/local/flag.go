@@ -22,8 +22,9 @@ import (
 // moveFlag is `verdict flag`: what people change on the flag platform, by the decider's own means.
 func (p program) moveFlag(ctx context.Context, flags *flag.FlagSet, args []string) error {
 	rebucket := flags.Bool("rebucket", false, "ramp although users lose their variant or get another one")
-	if err := flags.Parse(args); err != nil {
-		return flag.ErrHelp // flag has printed what is wrong
+	asJSON := flags.Bool("json", false, "print the flag as JSON")
+	if err := arguments(flags, args); err != nil {
+		return err
 	}
 	change, err := changeOf(flags.Args())
 	if err != nil {
@@ -40,11 +41,16 @@ func (p program) moveFlag(ctx context.Context, flags *flag.FlagSet, args []strin
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(p.out, "%s\n\n", applied.Detail)
+		if !*asJSON {
+			fmt.Fprintf(p.out, "%s\n\n", applied.Detail)
+		}
 	}
 	now, err := platform.Flag(ctx, change.Flag)
 	if err != nil {
 		return err
+	}
+	if *asJSON {
+		return p.printJSON(now)
 	}
 	return showFlag(p.out, now)
 }

@@ -49,7 +49,7 @@ verdict identity sensitivity [--lake DIR] [--project DIR] [--as-of DATE] [--json
 	}
 	if len(args) == 0 {
 		flags.Usage()
-		return errors.New("identity wants one of score, log, veto, allow, sensitivity")
+		return wrongUse("identity wants one of score, log, veto, allow, sensitivity")
 	}
 	verb, rest := args[0], args[1:]
 	switch verb {
@@ -63,7 +63,7 @@ verdict identity sensitivity [--lake DIR] [--project DIR] [--as-of DATE] [--json
 		return p.sensitivity(ctx, flags, rest)
 	}
 	flags.Usage()
-	return fmt.Errorf("identity wants one of score, log, veto, allow, sensitivity, not %q", verb)
+	return wrongUse("identity wants one of score, log, veto, allow, sensitivity, not %q", verb)
 }
 
 // veto keeps two ids of a lake apart, or lets them be one again.

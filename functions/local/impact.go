@@ -15,10 +15,9 @@ import (
 )
 
 // planImpact is `verdict plan impact`: what a change of models, metrics and experiments would do.
-func (p program) planImpact(ctx context.Context, flags *flag.FlagSet, args []string) error {
+func (p program) planImpact(ctx context.Context, flags *flag.FlagSet, args []string, asJSON *bool) error {
 	lakeDir := flags.String("lake", ".verdict/lake", "folder of the lake, for the bytes")
 	asOfText := flags.String("as-of", "", "the day on which experiments must run to count (default: today)")
-	asJSON := flags.Bool("json", false, "print JSON")
 	revision, err := parseNamed(flags, args, "git REVISION to compare with")
 	if err != nil {
 		return err

@@ -22,6 +22,7 @@ func (p program) importFile(ctx context.Context, flags *flag.FlagSet, args []str
 	projectDir := flags.String("project", "", "folder with events/ and athena-sql/ (default: built in)")
 	collector := flags.String("collector", "", "send to this collector, as https://host/v1/events, instead of one of our own")
 	key := flags.String("write-key", writeKey, "write key of the collector")
+	asJSON := flags.Bool("json", false, "print what was accepted as JSON")
 	if err := parse(flags, args, 1); err != nil {
 		return err
 	}
@@ -53,8 +54,7 @@ func (p program) importFile(ctx context.Context, flags *flag.FlagSet, args []str
 		if err := p.send(ctx, m, rows, sender); err != nil {
 			return err
 		}
-		p.imported(sender.Sent())
-		return nil
+		return p.imported(sender.Sent(), *asJSON)
 	}
 	h, err := open(ctx, *lakeDir, d, p.now, p.log)
 	if err != nil {
@@ -72,7 +72,9 @@ func (p program) importFile(ctx context.Context, flags *flag.FlagSet, args []str
 	if err := h.land(ctx); err != nil {
 		return err
 	}
-	p.imported(sender.Sent())
+	if err := p.imported(sender.Sent(), *asJSON); err != nil || *asJSON {
+		return err
+	}
 	fmt.Fprintf(p.out, "Next: bin/verdict run --lake %s --as-of DAY, the day after the last that counts.\n", *lakeDir)
 	return nil
 }
@@ -97,7 +99,10 @@ func (p program) send(ctx context.Context, m *mapping.Mapping, rows *duck.File, 
 }
 
 // imported says what became of the events.
-func (p program) imported(sent tracking.Sent) {
+func (p program) imported(sent tracking.Sent, asJSON bool) error {
+	if asJSON {
+		return p.printJSON(map[string]any{"accepted": sent.Accepted, "quarantined": sent.Quarantined, "failures": sent.Failures})
+	}
 	fmt.Fprintf(p.out, "%d events accepted, %d in quarantine.\n", sent.Accepted, sent.Quarantined)
 	for _, q := range sent.Failures {
 		for _, f := range q.Failures {
@@ -107,4 +112,5 @@ func (p program) imported(sent tracking.Sent) {
 	if sent.Quarantined > 0 {
 		fmt.Fprintln(p.out, "Mend the mapping and import again: events that are there already stay single.")
 	}
+	return nil
 }

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -17,19 +16,19 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	p := program{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.LookupEnv, now: time.Now, log: slog.New(slog.NewTextHandler(os.Stderr, nil)), live: isTerminal(os.Stderr)}
 	err := p.run(ctx, os.Args[1:])
+	code := exitCode(ctx, err)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "verdict: "+err.Error())
-		code := 1
-		if e, ok := errors.AsType[exit](err); ok {
-			code = e.code
-		}
 		os.Exit(code)
 	}
 }
 
-// isTerminal tells whether a person is watching.
+// isTerminal tells whether a person is watching who can have lines redrawn.
 func isTerminal(f *os.File) bool {
+	if os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+		return false
+	}
 	info, err := f.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

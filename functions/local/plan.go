@@ -21,6 +21,7 @@ import (
 // plan is `verdict plan check|diff|impact|types|page`.
 func (p program) plan(ctx context.Context, flags *flag.FlagSet, args []string) error {
 	dir := flags.String("project", "", "folder with events/ (default: built in; diff: the folder here)")
+	asJSON := flags.Bool("json", false, "print JSON (check, diff, impact)")
 	if len(args) == 0 {
 		flags.Usage()
 		return errors.New("plan wants one of check, diff, impact, types, page")
@@ -30,10 +31,10 @@ func (p program) plan(ctx context.Context, flags *flag.FlagSet, args []string) e
 		if err := parse(flags, rest, 1); err != nil {
 			return err
 		}
-		return p.planDiff(ctx, *dir, flags.Arg(0))
+		return p.planDiff(ctx, *dir, flags.Arg(0), *asJSON)
 	}
 	if verb == "impact" {
-		return p.planImpact(ctx, flags, rest)
+		return p.planImpact(ctx, flags, rest, asJSON)
 	}
 	if err := parse(flags, rest, 0); err != nil {
 		return err
@@ -52,6 +53,9 @@ func (p program) plan(ctx context.Context, flags *flag.FlagSet, args []string) e
 		for _, d := range documents {
 			fields += len(d.Fields)
 		}
+		if *asJSON {
+			return p.printJSON(map[string]int{"events": len(documents), "fields": fields})
+		}
 		fmt.Fprintf(p.out, "%d events with %d fields are sound: schemas compile, every field has a PII class, every example keeps its contract.\n", len(documents), fields)
 		return nil
 	case "types":
@@ -60,13 +64,13 @@ func (p program) plan(ctx context.Context, flags *flag.FlagSet, args []string) e
 		_, err = io.WriteString(p.out, plan.Page(documents))
 	default:
 		flags.Usage()
-		return fmt.Errorf("plan wants one of check, diff, impact, types, page, not %q", verb)
+		return wrongUse("plan wants one of check, diff, impact, types, page, not %q", verb)
 	}
 	return err
 }
 
 // planDiff compares the plan of a folder with that of a git revision.
-func (p program) planDiff(ctx context.Context, dir, revision string) error {
+func (p program) planDiff(ctx context.Context, dir, revision string, asJSON bool) error {
 	if dir == "" {
 		dir = "."
 	}
@@ -79,7 +83,7 @@ func (p program) planDiff(ctx context.Context, dir, revision string) error {
 	if err != nil {
 		return err
 	}
-	return p.printChanges(changes, revision)
+	return p.printChanges(changes, revision, asJSON)
 }
 
 // checkout writes folders, as they were in a git revision, below a temporary folder, which is the caller's to remove.
@@ -103,9 +107,20 @@ func checkout(ctx context.Context, dir, revision string, folders ...string) (str
 	return before, nil
 }
 
-func (p program) printChanges(changes []plan.Change, revision string) error {
+func (p program) printChanges(changes []plan.Change, revision string, asJSON bool) error {
 	wrong := 0
+	if asJSON {
+		if err := p.printJSON(append([]plan.Change{}, changes...)); err != nil {
+			return err
+		}
+	}
 	for _, c := range changes {
+		if asJSON {
+			if c.Wrong != "" {
+				wrong++
+			}
+			continue
+		}
 		effect := "compatible"
 		if c.Breaking {
 			effect = "BREAKING"
@@ -119,7 +134,7 @@ func (p program) printChanges(changes []plan.Change, revision string) error {
 	switch {
 	case wrong > 0:
 		return fmt.Errorf("%d of %d changes since %s break the rules of versions", wrong, len(changes), revision)
-	case len(changes) == 0:
+	case len(changes) == 0 && !asJSON:
 		fmt.Fprintf(p.out, "Nothing in the tracking plan has changed since %s.\n", revision)
 	}
 	return nil

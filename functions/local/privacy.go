@@ -35,7 +35,7 @@ An ID is u:… of a user or a:… of a browser; one of a person's is enough.
 	}
 	if len(args) == 0 {
 		flags.Usage()
-		return errors.New("privacy wants one of erase, export, audit")
+		return wrongUse("privacy wants one of erase, export, audit")
 	}
 	verb, rest := args[0], args[1:]
 	do := map[string]func(program, context.Context, *flag.FlagSet, []string) error{
@@ -43,7 +43,7 @@ An ID is u:… of a user or a:… of a browser; one of a person's is enough.
 	}[verb]
 	if do == nil {
 		flags.Usage()
-		return fmt.Errorf("privacy wants one of erase, export, audit, not %q", verb)
+		return wrongUse("privacy wants one of erase, export, audit, not %q", verb)
 	}
 	return do(p, ctx, flags, rest)
 }
@@ -64,8 +64,8 @@ func (p program) personal(flags *flag.FlagSet) personal {
 
 func (p program) erase(ctx context.Context, flags *flag.FlagSet, args []string) error {
 	of := p.personal(flags)
-	if err := flags.Parse(args); err != nil {
-		return flag.ErrHelp // flag has printed what is wrong
+	if err := arguments(flags, args); err != nil {
+		return err
 	}
 	officer, h, err := p.officer(ctx, of)
 	if err != nil {
@@ -95,8 +95,8 @@ func (p program) erase(ctx context.Context, flags *flag.FlagSet, args []string) 
 func (p program) export(ctx context.Context, flags *flag.FlagSet, args []string) error {
 	of := p.personal(flags)
 	out := flags.String("out", "", "file to write (default: standard output)")
-	if err := flags.Parse(args); err != nil {
-		return flag.ErrHelp // flag has printed what is wrong
+	if err := arguments(flags, args); err != nil {
+		return err
 	}
 	officer, h, err := p.officer(ctx, of)
 	if err != nil {
@@ -126,12 +126,16 @@ func (p program) export(ctx context.Context, flags *flag.FlagSet, args []string)
 
 func (p program) audits(ctx context.Context, flags *flag.FlagSet, args []string) error {
 	lakeDir := flags.String("lake", ".verdict/lake", "folder of the lake")
+	asJSON := flags.Bool("json", false, "print JSON")
 	if err := parse(flags, args, 0); err != nil {
 		return err
 	}
 	all, err := privacy.Trail{Objects: &directory.Store{Root: *lakeDir}}.All(ctx)
 	if err != nil {
 		return err
+	}
+	if *asJSON {
+		return p.printJSON(append([]privacy.Audit{}, all...))
 	}
 	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ASKED\tDONE\tBY\tACTION\tPERSON\tFILES\tLINES\tROWS")

@@ -24,8 +24,8 @@ func (p program) replayFiles(ctx context.Context, flags *flag.FlagSet, args []st
 	flags.Float64Var(&job.MaxBad, "max-bad", replay.DefaultMaxBad, "refuse a file of whose events more than this share breaks its contract")
 	quarantine := flags.Bool("quarantine", false, "replay the lake's own quarantine, under the plan in force")
 	asJSON := flags.Bool("json", false, "print the reports as JSON")
-	if err := flags.Parse(args); err != nil {
-		return flag.ErrHelp // flag has printed what is wrong
+	if err := arguments(flags, args); err != nil {
+		return err
 	}
 	if job.Kind = replay.Kind(*kind); *kind != "" && !slices.Contains(replay.Kinds(), job.Kind) {
 		return fmt.Errorf("--kind wants one of %v, not %q", replay.Kinds(), *kind)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"verdict/shared/bucketing"
+	"verdict/shared/definition"
 	"verdict/shared/embedded/outbox"
 	"verdict/shared/fault"
 	"verdict/shared/feature"
@@ -195,13 +196,30 @@ func names(steps []pipeline.Step) []string {
 // check is `verdict check`.
 func (p program) check(_ context.Context, flags *flag.FlagSet, args []string) error {
 	projectDir := flags.String("project", "", "folder with events/ and athena-sql/ (default: built in)")
+	asJSON := flags.Bool("json", false, "print JSON: what there is, or the complaints")
 	if err := parse(flags, args, 0); err != nil {
 		return err
 	}
 	d, err := load(*projectDir)
+	if *asJSON {
+		return p.checkedJSON(d, err)
+	}
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(p.out, "%d events, %d models, %d metrics and %d experiments are sound.\n", len(d.Plan.Events), len(d.Models.Models), len(d.Metrics), len(d.Experiments))
 	return nil
+}
+
+// checkedJSON is what `verdict check --json` prints. What is broken in a way that no line shows is the error alone.
+func (p program) checkedJSON(d definitions, err error) error {
+	complaints := definition.Complaints(err)
+	if err != nil && complaints == nil {
+		return err
+	}
+	sound := map[string]any{"complaints": append([]definition.Complaint{}, complaints...)}
+	if err == nil {
+		sound["events"], sound["models"], sound["metrics"], sound["experiments"] = len(d.Plan.Events), len(d.Models.Models), len(d.Metrics), len(d.Experiments)
+	}
+	return errors.Join(p.printJSON(sound), err)
 }

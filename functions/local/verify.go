@@ -29,8 +29,8 @@ type verified struct {
 func (p program) verify(ctx context.Context, flags *flag.FlagSet, args []string) error {
 	lakeDir := flags.String("lake", ".verdict/lake", "folder of the lake in which hashes and experiments are looked up")
 	asJSON := flags.Bool("json", false, "print the findings as JSON")
-	if err := flags.Parse(args); err != nil {
-		return flag.ErrHelp
+	if err := arguments(flags, args); err != nil {
+		return err
 	}
 	if flags.NArg() == 0 {
 		flags.Usage()

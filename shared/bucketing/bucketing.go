@@ -156,6 +156,7 @@ where event_name = 'experiment_exposed'
     and event_date = '%s'
     and not is_bot
     and entity_id is not null
+    and coalesce(json_extract_scalar(properties, '$.source'), '') <> 'import' -- assigned elsewhere
 order by to_hex(md5(to_utf8(event_id)))
 limit %d`, asOf.UTC().AddDate(0, 0, -1).Format(time.DateOnly), most))
 	if err != nil {

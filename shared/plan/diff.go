@@ -13,10 +13,10 @@ import (
 
 // Change is one difference between two states of the plan.
 type Change struct {
-	Event    string
-	Text     string
-	Breaking bool   // an event that was valid is no longer
-	Wrong    string // what rule of SchemaVer it breaks; empty if none
+	Event    string `json:"event"`
+	Text     string `json:"text"`
+	Breaking bool   `json:"breaking"`        // an event that was valid is no longer
+	Wrong    string `json:"wrong,omitempty"` // what rule of SchemaVer it breaks; empty if none
 }
 
 // Diff compares two states of the plan by the rules of SchemaVer (MODEL-REVISION-ADDITION): a released schema

@@ -314,6 +314,43 @@ func TestAcknowledgedEventsOutliveAKill(t *testing.T) {
 	}
 }
 
+// Every bundle of a lake comes out again, also where there is no lake, and running again adds none.
+func TestBundlesVerifyAnywhere(t *testing.T) {
+	lake := filepath.Join(t.TempDir(), "lake")
+	o := demo(t, lake)
+	bundles := func() []string {
+		files, err := filepath.Glob(filepath.Join(lake, "bundles", "*", "*", "*.json.gz"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return files
+	}
+	files := bundles()
+	if len(files) < len(o.Experiments) {
+		t.Fatalf("%d bundles of %d experiments", len(files), len(o.Experiments))
+	}
+	out, complaints, err := verdict(t, append([]string{"verify", "--json", "--lake", t.TempDir()}, files...)...)
+	if err != nil {
+		t.Fatalf("%v\n%s%s", err, out, complaints)
+	}
+	if n := strings.Count(out, `"identical": true`); n != len(files) {
+		t.Errorf("%d of %d come out to the same bytes:\n%s", n, len(files), out)
+	}
+	if out, _, err := verdict(t, "verify", o.Experiments[0].ID, "--lake", lake); err != nil || !strings.Contains(out, "OK, to the same bytes") {
+		t.Errorf("by experiment: %v %s", err, out)
+	}
+	// Someone exchanges the file.
+	if err := os.Rename(files[0], files[1]); err != nil {
+		t.Fatal(err)
+	}
+	if out, _, err := verdict(t, "verify", files[1]); err == nil || !strings.Contains(out, "name: stated") {
+		t.Errorf("exchanged: %v %s", err, out)
+	}
+	if _, _, err := verdict(t, "verify", "no_such", "--lake", lake); err == nil || err.(*exec.ExitError).ExitCode() != 2 {
+		t.Errorf("missing: %v", err)
+	}
+}
+
 func TestBadInputIsAnsweredInKind(t *testing.T) {
 	base, _ := serve(t, t.TempDir())
 	for name, c := range map[string]struct {
@@ -357,7 +394,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		args []string
 		want string
 	}{
-		"unknown command": {[]string{"rum"}, `there is no command "rum"; verdict help lists them`},
+		"unknown command": {[]string{"rum"}, `there is no command "rum": did you mean run? verdict help lists them`},
 		"no events":       {[]string{"run", "--lake", t.TempDir()}, "no events have arrived in this lake yet"},
 		"bad date":        {[]string{"run", "--as-of", "today"}, `--as-of wants a date like 2026-01-26, not "today"`},
 		"foreign folder":  {[]string{"demo", "--lake", "."}, "was not made by a demo: give another folder with --lake"},
