@@ -8,7 +8,7 @@ SERVE     ?= 1
 LINT      := v2.12.2
 TRINO     := 476
 CDK       := 2.1148.1
-FUNCTIONS := collector replay elt identity evaluator decider notifier dashboard monitor canary
+FUNCTIONS := collector replay elt identity evaluator decider notifier dashboard metrics monitor canary slack
 ARCH      ?= arm64
 WEB       := events/web
 BOARD     := tests/board
@@ -46,6 +46,7 @@ test-go: ## Go and SQL tests
 	@echo "Skipped: the tests on a real Trino (make test-trino)."
 	@echo "Skipped: the deployment to an emulator of AWS (make e2e-aws)."
 	@echo "Skipped: the notebooks in Jupyter (make test-notebook)."
+	@echo "Skipped: schemathesis on the metrics API (make test-api)."
 	@[ -d ../shared ] || echo "Skipped: the tests on published figures and data, which are not beside this checkout (../shared)."
 
 .PHONY: test-web
@@ -123,6 +124,20 @@ test-notebook: bin/verdict ## slow: run the notebooks of a demo's experiments in
 	.bin/notebook/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
+# A failed download is said loudly and is no failure: the fast tests hold the same contract.
+.PHONY: test-api
+test-api: bin/verdict ## slow: schemathesis on the metrics API of a small demo's lake (fetches 30 MB)
+	@if $(MAKE) --no-print-directory .bin/schemathesis/bin/st; then \
+		SCHEMATHESIS=$(CURDIR)/.bin/schemathesis/bin/st $(GO) test ./tests/api -count=1 -timeout 20m -v; \
+	else \
+		echo; echo "!!! METRICS API NOT TESTED BY SCHEMATHESIS: it could not be fetched from PyPI. !!!"; echo; \
+	fi
+
+.bin/schemathesis/bin/st: tests/api/requirements.txt
+	python3 -m venv --clear .bin/schemathesis
+	.bin/schemathesis/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
 .PHONY: test-seeds
 test-seeds: bin/verdict ## slow: the demo's verdicts must be right for 20 seeds (SEEDS=20)
 	$(GO) test ./tests/seeds -count=1 -timeout 120m -v -args -seeds=$${SEEDS:-20}
@@ -152,6 +167,20 @@ lint: .bin/golangci-lint ## golangci-lint
 
 .bin/golangci-lint:
 	GOBIN=$(CURDIR)/.bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT)
+
+.PHONY: lint-infra
+lint-infra: export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION = 20
+lint-infra: ## cfn-lint and checkov over every template of infra (fetches 100 MB)
+	@if $(MAKE) --no-print-directory .bin/linters/bin/checkov; then \
+		CFN_LINT=$(CURDIR)/.bin/linters/bin/cfn-lint CHECKOV=$(CURDIR)/.bin/linters/bin/checkov $(GO) test ./infra -run Linters -count=1 -v; \
+	else \
+		echo; echo "!!! INFRA NOT LINTED: cfn-lint and checkov could not be fetched from PyPI. !!!"; echo; \
+	fi
+
+.bin/linters/bin/checkov: infra/testdata/linters.txt
+	python3 -m venv --clear .bin/linters
+	.bin/linters/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
 
 ## Deploy
 

@@ -3,7 +3,7 @@ package athenasql
 
 import "embed"
 
-// Files holds models/, sources/, cases/, metrics/ and notebooks/.
+// Files holds models/, sources/, cases/, metrics/, notebooks/ and identity.yaml.
 //
-//go:embed models sources cases metrics notebooks
+//go:embed models sources cases metrics notebooks identity.yaml
 var Files embed.FS

@@ -90,8 +90,14 @@ func (a alarms) add(id, meaning string, metric awscloudwatch.IMetric, threshold,
 	alarm.AddAlarmAction(awscloudwatchactions.NewSnsAction(a.topic))
 }
 
-// runbook is where it is written what to do about an alarm, below docs: eltErrors is explained in elt-errors.md.
-func runbook(alarm string) string { return "/runbooks/" + kebab(alarm) + ".md" }
+// runbook is where it is written what to do about an alarm, below docs: eltErrors is explained in elt-errors.md. Both
+// streams fail alike.
+func runbook(alarm string) string {
+	for _, stream := range []string{"Good", "Quarantine"} {
+		alarm = strings.TrimPrefix(alarm, stream)
+	}
+	return "/runbooks/" + kebab(alarm) + ".md"
+}
 
 // kebab writes a name in small letters with hyphens between its words.
 func kebab(name string) string {
@@ -102,6 +108,13 @@ func kebab(name string) string {
 func (a alarms) onCollector(c collector) {
 	a.when("CollectorFails", "The collector answers 5xx: browsers keep their events and try again. See its log.",
 		c.api.MetricServerError(every(period, "Sum")), serverErrors, 2)
+	a.when("CollectorThrottled", "Lambda turns requests to the collector away: the account runs as much at once as it may.",
+		c.function.MetricThrottles(every(period, "Sum")), 1, 1)
+}
+
+func (a alarms) onSlack(s slack) {
+	a.when("SlackFails", "Answers to proposals are not taken: people see that in Slack and can press again, or use verdict approve. See the log of the function slack.",
+		s.api.MetricServerError(every(period, "Sum")), 1, 1)
 }
 
 func (a alarms) onStreams(s streams, buffer time.Duration) {
@@ -110,19 +123,21 @@ func (a alarms) onStreams(s streams, buffer time.Duration) {
 }
 
 func (a alarms) onStream(id string, stream awskinesisfirehose.CfnDeliveryStream, buffer time.Duration) {
-	highest := func(metric string) awscloudwatch.Metric {
+	metric := func(name, statistic string) awscloudwatch.Metric {
 		return awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
-			Namespace: jsii.String("AWS/Firehose"), MetricName: &metric,
+			Namespace: jsii.String("AWS/Firehose"), MetricName: &name,
 			DimensionsMap: &map[string]*string{"DeliveryStreamName": stream.Ref()},
-			Period:        seconds(period), Statistic: jsii.String("Maximum"),
+			Period:        seconds(period), Statistic: &statistic,
 		})
 	}
 	a.when(id+"Late", "Firehose holds events longer than it should: the lake falls behind. See its log.",
-		highest("DeliveryToS3.DataFreshness"), lateness*buffer.Seconds(), 1)
+		metric("DeliveryToS3.DataFreshness", "Maximum"), lateness*buffer.Seconds(), 1)
 	a.when(id+"Partitions", "Firehose keeps nearly as many days and namespaces open at once as it can (500).",
-		highest("PartitionCount"), openPartitions*partitionsSoon, 1)
+		metric("PartitionCount", "Maximum"), openPartitions*partitionsSoon, 1)
 	a.when(id+"Scattered", "Events of more days and namespaces at once than Firehose takes (500): the rest goes to errors/.",
-		highest("PartitionCountExceeded"), 1, 1)
+		metric("PartitionCountExceeded", "Maximum"), 1, 1)
+	a.when(id+"Throttled", "Firehose takes no more at once: the collector tries again, then refuses what it could not store.",
+		metric("ThrottledRecords", "Sum"), 1, 2)
 }
 
 func (a alarms) onFailed(queue awssqs.Queue) {

@@ -28,6 +28,7 @@ func dev() Environment {
 			Resolve:  "cron(5/15 * * * ? *)",
 			Evaluate: "cron(8/15 * * * ? *)",
 			Decide:   "cron(12/15 * * * ? *)",
+			Notify:   "cron(5 * * * ? *)", // what quiet hours held, what failed, and the day's digest
 			Monitor:  "cron(14/15 * * * ? *)",
 		},
 		Flags: Flags{Platform: setting.Optimizely, BaseURL: "https://api.optimizely.com/flags/v1"},

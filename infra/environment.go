@@ -13,6 +13,7 @@ import (
 
 	"verdict/shared/awsio/setting"
 	"verdict/shared/collect"
+	"verdict/shared/notify"
 )
 
 // Environment is everything in which one deployment differs from another.
@@ -44,7 +45,17 @@ type Environment struct {
 	AlarmEmail    string // where alarms and warnings about cost go
 	Docs          string // address at which people read this repository's docs, for links in alarms; empty: paths in it
 	DecisionEmail string // where decisions go
+	QuickSight    QuickSight
 	Flags         Flags
+	Slack         Slack
+	Notify        string // what each channel wants to be spared, such as "slack quiet=22-7 zone=Europe/Berlin; sns digest=only"
+}
+
+// Slack is how decisions are told and answered there. Its secrets are filled by people (docs/notifications.md).
+type Slack struct {
+	Channel   string   // that a bot posts to, such as "C0123456789"; a webhook has its own
+	Buttons   bool     // proposals can be answered: the app's request URL is set
+	Approvers []string // ids of the users who may answer, such as "U0123456789"; empty: everybody in the channel
 }
 
 // Domain is the address of the collector on the customer's own site, which keeps browsers from
@@ -76,7 +87,7 @@ type Scan struct {
 
 // Schedule says when each job runs, as EventBridge Scheduler writes it, in UTC.
 type Schedule struct {
-	Replay, Model, Resolve, Evaluate, Decide, Monitor string
+	Replay, Model, Resolve, Evaluate, Decide, Notify, Monitor string
 }
 
 // Flags is where flags are read and moved.
@@ -130,11 +141,12 @@ func (e Environment) check() error {
 	must(e.RawDays >= 0, "RawDays must not be negative")
 	must(e.LogDays != "", "LogDays must be set")
 	must(min(e.ScanGiB.Pipeline, e.ScanGiB.API, e.ScanGiB.AdHoc) >= 1, "ScanGiB must be at least 1 for Pipeline, API and AdHoc")
-	for _, s := range []string{e.Schedule.Replay, e.Schedule.Model, e.Schedule.Resolve, e.Schedule.Evaluate, e.Schedule.Decide, e.Schedule.Monitor} {
+	for _, s := range []string{e.Schedule.Replay, e.Schedule.Model, e.Schedule.Resolve, e.Schedule.Evaluate, e.Schedule.Decide, e.Schedule.Notify, e.Schedule.Monitor} {
 		must(matches(`rate\(.+\)|cron\(.+\)`, s), "Schedule %q must be rate(...) or cron(...)", s)
 	}
 	must(e.Budget.Month >= 0 && e.Budget.Day >= 0, "Budget must not be negative")
 	must(e.Docs == "" || strings.HasPrefix(e.Docs, "https://"), "Docs %q must start with https://", e.Docs)
+	must(matches("(arn:aws:quicksight:.+:.+:(group|user)/.+)?", e.QuickSight.Reader), "QuickSight: Reader %q must be the ARN of a group or user there", e.QuickSight.Reader)
 	must(address(e.AlarmEmail), "AlarmEmail %q is no address", e.AlarmEmail)
 	must(address(e.DecisionEmail), "DecisionEmail %q is no address", e.DecisionEmail)
 	must(matches(setting.Optimizely+"|"+setting.LaunchDarkly, e.Flags.Platform), "Flags: Platform %q must be %s or %s", e.Flags.Platform, setting.Optimizely, setting.LaunchDarkly)
@@ -143,6 +155,12 @@ func (e Environment) check() error {
 	for _, url := range []string{e.Flags.BaseURL, e.Flags.Datafile} {
 		must(url == "" || strings.HasPrefix(url, "https://"), "Flags: %q must start with https://", url)
 	}
+	for _, user := range e.Slack.Approvers {
+		must(matches("[UW][A-Z0-9]+", user), "Slack: approver %q must be a user's id such as U0123456789", user)
+	}
+	_, err = notify.ParsePolicies(e.Notify)
+	must(err == nil, "Notify %q cannot be meant: %v", e.Notify, err)
+	must(matches("([CG][A-Z0-9]+)?", e.Slack.Channel), "Slack: Channel %q must be a channel's id such as C0123456789", e.Slack.Channel)
 	return errors.Join(wrong...)
 }
 

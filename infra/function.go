@@ -19,7 +19,7 @@ import (
 
 // functionNames lists the folders under functions/ that become Lambdas.
 func functionNames() []string {
-	return []string{"collector", "replay", "elt", "identity", "evaluator", "decider", "notifier", "dashboard", "monitor", "canary"}
+	return []string{"collector", "replay", "elt", "identity", "evaluator", "decider", "notifier", "dashboard", "metrics", "monitor", "canary", "slack"}
 }
 
 // functions makes Lambdas of what `make functions` has built.
@@ -33,6 +33,10 @@ type functions struct {
 func architectures() map[string]awslambda.Architecture {
 	return map[string]awslambda.Architecture{"arm64": awslambda.Architecture_ARM_64(), "amd64": awslambda.Architecture_X86_64()}
 }
+
+// retries is how often Lambda calls a function again that failed, a minute and two minutes later. A job whose statement
+// outlives it follows the statement then: three lives of a job are longer than Athena lets a statement run (docs/adr/0009).
+const retries = 2
 
 // function is what one Lambda is told and what it may do. Its parts stand in a group of its name.
 type function struct {
@@ -78,6 +82,7 @@ func (f functions) add(scope constructs.Construct, fn function) awslambda.Functi
 	}
 	if fn.failed != nil {
 		props.OnFailure = awslambdadestinations.NewSqsDestination(fn.failed)
+		props.RetryAttempts = jsii.Number(retries)
 	}
 	return awslambda.NewFunction(scope, jsii.String("Function"), props)
 }

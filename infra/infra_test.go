@@ -171,7 +171,7 @@ func TestPermissionsNameTheirActionsAndResources(t *testing.T) {
 	}
 	// Parts of a resource, by the end of what is named: objects below a prefix, tables of the one database, versions of
 	// the function that a schedule calls.
-	parts := regexp.MustCompile(`(/(raw|quarantine|inbox|flags|identity|replay|errors|warehouse|decisions|notifications|registrations|bundles|athena/(pipeline|api|adhoc))/\*|` +
+	parts := regexp.MustCompile(`(/(raw|quarantine|inbox|flags|identity|replay|errors|warehouse|decisions|approvals|notifications|registrations|restatements|bundles|privacy/audit|athena/(pipeline|api|adhoc))/\*|` +
 		`:table/verdict_[a-z]+/\*|Function[0-9A-F]{8}.*:\*)$`)
 	var count int
 	for _, r := range all(t).resources {
@@ -218,7 +218,7 @@ func TestOnlyTheDeciderMovesFlagsAndOnlyWhoSendsEventsReadsKeys(t *testing.T) {
 	for _, r := range all(t).of("AWS::IAM::Policy") {
 		for _, s := range list(in(r.properties, "PolicyDocument")["Statement"]) {
 			if statement := s.(object); slices.Contains(list(statement["Action"]), any("secretsmanager:GetSecretValue")) {
-				for _, secret := range []string{"WriteKeys", "Flags", "Slack"} {
+				for _, secret := range []string{"WriteKeys", "ReadKeys", "Flags", "Slack", "Signing"} {
 					if strings.Contains(text(statement["Resource"]), "Secrets"+secret) && r.stack == "prod/app" {
 						name, _, _ := strings.Cut(r.id, "Role")
 						readers[secret] = append(readers[secret], name)
@@ -230,7 +230,7 @@ func TestOnlyTheDeciderMovesFlagsAndOnlyWhoSendsEventsReadsKeys(t *testing.T) {
 	for _, names := range readers {
 		slices.Sort(names)
 	}
-	want := map[string][]string{"WriteKeys": {"canary", "collector"}, "Flags": {"decider"}, "Slack": {"notifier"}}
+	want := map[string][]string{"WriteKeys": {"canary", "collector"}, "ReadKeys": {"metrics"}, "Flags": {"decider"}, "Slack": {"notifier"}, "Signing": {"slack"}}
 	if diff := cmp.Diff(want, readers); diff != "" {
 		t.Errorf("readers of secrets (-want +got):\n%s", diff)
 	}
@@ -247,10 +247,12 @@ func TestFunctionsAreToldWhatTheyUse(t *testing.T) {
 		"elt":       append(slices.Clone(job), setting.FlagPlatform, setting.Datafile),
 		"identity":  job,
 		"evaluator": job,
-		"decider": append(slices.Clone(job), setting.DecisionTopic, setting.Dashboard,
+		"decider": append(slices.Clone(job), setting.DecisionTopic, setting.Dashboard, setting.Policies,
 			setting.FlagPlatform, setting.FlagToken, setting.FlagProject, setting.FlagStage, setting.FlagURL, setting.Datafile),
-		"notifier":  {setting.LakeBucket, setting.SlackWebhook, setting.Dashboard},
+		"notifier":  {setting.LakeBucket, setting.SlackWebhook, setting.SlackChannel, setting.SlackButtons, setting.Policies, setting.Dashboard},
+		"slack":     {setting.LakeBucket, setting.SlackSigning, setting.Approvers, setting.AnswerTopic},
 		"dashboard": lake,
+		"metrics":   append(slices.Clone(lake), setting.ReadKeys, setting.QueryBytes),
 	}
 	for name, settings := range want {
 		want[name] = slices.Sorted(slices.Values(append(slices.Clone(settings), setting.Environment)))
@@ -308,6 +310,14 @@ func TestAFailedEventIsKept(t *testing.T) {
 			got = append(got, name)
 		}
 	}
+	for _, r := range all(t).of("AWS::Lambda::EventInvokeConfig") {
+		if got := r.properties["MaximumRetryAttempts"]; got != 2.0 {
+			t.Errorf("%s: Lambda calls it again %v times, want 2", r, got)
+		}
+	}
+	if athena := 30 * time.Minute; 3*jobTimeout < athena { // default quota of a DML statement's time
+		t.Errorf("three calls of %s end before a statement may, which is %s", jobTimeout, athena)
+	}
 	slices.Sort(got)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("functions whose failed events are kept (-want +got):\n%s", diff)
@@ -316,7 +326,7 @@ func TestAFailedEventIsKept(t *testing.T) {
 
 func TestSchedulesSayWhenTheyWereToFire(t *testing.T) {
 	schedules := all(t).of("AWS::Scheduler::Schedule")
-	if got, want := len(schedules), 3*7; got != want {
+	if got, want := len(schedules), 3*8; got != want {
 		t.Errorf("got %d schedules, want %d", got, want)
 	}
 	for _, r := range schedules {
@@ -472,7 +482,7 @@ func TestEachAskerHasItsWorkgroup(t *testing.T) {
 	}
 	functions := map[string]string{
 		"elt": "verdict-prod-pipeline", "identity": "verdict-prod-pipeline", "evaluator": "verdict-prod-pipeline",
-		"decider": "verdict-prod-pipeline", "monitor": "verdict-prod-pipeline", "dashboard": "verdict-prod-api",
+		"decider": "verdict-prod-pipeline", "monitor": "verdict-prod-pipeline", "dashboard": "verdict-prod-api", "metrics": "verdict-prod-api",
 	}
 	if diff := cmp.Diff(functions, asks); diff != "" {
 		t.Errorf("workgroups of functions (-want +got):\n%s", diff)
@@ -523,10 +533,10 @@ func TestDataOutlivesItsStackInProdOnly(t *testing.T) {
 	}
 }
 
-func TestNobodySeesTheDashboardUnsigned(t *testing.T) {
+func TestNobodySeesTheDashboardOrMetricsUnsigned(t *testing.T) {
 	for _, r := range all(t).of("AWS::ApiGatewayV2::Route") {
 		want := "NONE"
-		if strings.HasPrefix(r.id, "dashboard") {
+		if strings.HasPrefix(r.id, "dashboard") || strings.HasPrefix(r.id, "metricsSigned") {
 			want = "AWS_IAM"
 		}
 		if got := r.properties["AuthorizationType"]; got != want {
@@ -547,45 +557,15 @@ func TestNobodySeesTheDashboardUnsigned(t *testing.T) {
 
 func TestEveryAlarmReachesTheTopic(t *testing.T) {
 	alarms := all(t).of("AWS::CloudWatch::Alarm")
-	// 5xx, three of each stream, the queue, errors of each function, readings of the monitor, and of queries' cost where
-	// there is a budget.
-	if got, want := len(alarms), 3*(8+len(functionNames())+len(monitor.Limits()))+2; got != want {
+	// 5xx of the collector, of the metrics API and of slack, throttles, four of each stream, the queue, errors of each function, readings of the
+	// monitor, and of queries' cost where there is a budget.
+	if got, want := len(alarms), 3*(13+len(functionNames())+len(monitor.Limits()))+2; got != want {
 		t.Errorf("got %d alarms, want %d", got, want)
 	}
 	for _, r := range alarms {
 		if !strings.Contains(text(r.properties["AlarmActions"]), "AlarmsTopic") {
 			t.Errorf("%s tells nobody", r)
 		}
-	}
-}
-
-// The name of the file is all that binds an alarm to its runbook.
-func TestEveryAlarmNamesItsRunbook(t *testing.T) {
-	for name, want := range map[string]string{
-		"eltErrors": "/runbooks/elt-errors.md", "GoodStreamLate": "/runbooks/good-stream-late.md", "Reading-lag_seconds": "/runbooks/reading-lag-seconds.md",
-	} {
-		if got := runbook(name); got != want {
-			t.Errorf("%s: got %s, want %s", name, got, want)
-		}
-	}
-	books, err := filepath.Glob("../docs/runbooks/*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var missing []string
-	for _, r := range all(t).of("AWS::CloudWatch::Alarm") {
-		says := r.properties["AlarmDescription"].(string)
-		_, link, found := strings.Cut(says, " docs/runbooks/")
-		if !found {
-			t.Errorf("%s says %q, and no runbook", r, says)
-		}
-		if r.stack == "prod/app" && !slices.Contains(books, filepath.Join("../docs/runbooks", link)) {
-			missing = append(missing, link)
-		}
-	}
-	slices.Sort(missing)
-	if len(missing) > 0 {
-		t.Logf("alarms without a runbook: %s", strings.Join(missing, ", "))
 	}
 }
 
@@ -697,6 +677,23 @@ func TestAnEnvironmentCanHaveADomainAndAddressees(t *testing.T) {
 	})
 }
 
+// An answer in Slack starts the decider, and nothing else may.
+func TestAnAnswerStartsTheDecider(t *testing.T) {
+	for _, r := range all(t).of("AWS::SNS::Subscription") {
+		if strings.Contains(text(r.properties["TopicArn"]), "slackAnswered") && !strings.Contains(text(r.properties["Endpoint"]), "deciderFunction") {
+			t.Errorf("%s is told of answers", r)
+		}
+	}
+	holds(t, func() {
+		all(t).templates["prod/app"].HasResourceProperties(jsii.String("AWS::SNS::Subscription"), object{
+			"TopicArn": object{"Ref": assertions.Match_StringLikeRegexp(jsii.String("^slackAnswered"))}, "Protocol": "lambda",
+		})
+		all(t).templates["prod/app"].HasResourceProperties(jsii.String("AWS::ApiGatewayV2::Stage"), object{
+			"ApiId": object{"Ref": assertions.Match_StringLikeRegexp(jsii.String("^slackApi"))}, "DefaultRouteSettings": object{"ThrottlingRateLimit": slackRate, "ThrottlingBurstLimit": slackBurst},
+		})
+	})
+}
+
 // LaunchDarkly has no datafile: whoever reads flags needs its token too.
 func TestAnEnvironmentCanUseLaunchDarkly(t *testing.T) {
 	folder := t.TempDir()
@@ -752,6 +749,9 @@ func TestABrokenEnvironmentSaysWhatIsWrong(t *testing.T) {
 		"platform":    {func(e *Environment) { e.Flags.Platform = "unleash" }, `dev: Flags: Platform "unleash" must be`},
 		"datafile":    {func(e *Environment) { e.Flags.Platform, e.Flags.Datafile = "launchdarkly", "https://a" }, "dev: Flags: Datafile is Optimizely's"},
 		"plain http":  {func(e *Environment) { e.Flags.BaseURL = "http://a" }, `dev: Flags: "http://a" must start with https://`},
+		"approver":    {func(e *Environment) { e.Slack.Approvers = []string{"jane"} }, `dev: Slack: approver "jane" must be a user's id`},
+		"channel":     {func(e *Environment) { e.Slack.Channel = "#deploys" }, `dev: Slack: Channel "#deploys" must be`},
+		"policies":    {func(e *Environment) { e.Notify = "slack quiet=late" }, `dev: Notify "slack quiet=late" cannot be meant`},
 		"prod's data": {func(e *Environment) { e.Name, e.Keep = "prod", false }, "prod: Keep must be true"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsscheduler"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsschedulertargets"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssnssubscriptions"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
@@ -29,7 +30,7 @@ const (
 )
 
 // newJobs makes the functions that turn events into decisions, one step of the way each.
-func newJobs(scope constructs.Construct, f functions, d data, decided awssns.Topic, failed awssqs.IQueue, dashboard *string) []awslambda.IFunction {
+func newJobs(scope constructs.Construct, f functions, d data, decided, answered awssns.Topic, failed awssqs.IQueue, dashboard *string) []awslambda.IFunction {
 	at := f.environment.Schedule
 	from := f.environment.Flags
 	replay := job{name: "replay", schedule: at.Replay, description: "Lands what was put into the inbox, and the quarantine once the plan is mended"}
@@ -49,21 +50,23 @@ func newJobs(scope constructs.Construct, f functions, d data, decided awssns.Top
 	identity.reads, identity.writes = []string{warehouse, identities}, []string{warehouse}
 
 	evaluator := job{name: "evaluator", schedule: at.Evaluate, description: "Measures experiments and works out results"}
-	evaluator.reads, evaluator.writes = []string{warehouse, flagFiles, registrations}, []string{warehouse, registrations}
+	evaluator.reads, evaluator.writes = []string{warehouse, flagFiles, registrations, bundles}, []string{warehouse, registrations, bundles}
 
 	decider := job{name: "decider", schedule: at.Decide, description: "Decides, moves rollouts and tells people"}
-	decider.reads = []string{warehouse, decisions, notifications}
-	decider.writes = decider.reads
+	decider.writes = []string{warehouse, decisions, notifications, bundles, restatements}
+	decider.reads = append([]string{approvals}, decider.writes...)
+	decider.answers = answered
 	decider.settings = from.settings(d.secrets)
 	decider.settings[setting.DecisionTopic] = decided.TopicArn()
 	decider.settings[setting.Dashboard] = dashboard
+	decider.settings[setting.Policies] = &f.environment.Notify
 	decider.allows = []awsiam.PolicyStatement{
 		allow([]string{"sns:Publish"}, decided.TopicArn()),
 		d.secrets.reading(d.secrets.flags),
 	}
 
 	monitor := job{name: "monitor", schedule: at.Monitor, description: "Takes the pipeline's pulse: freshness, the ledger, drift"}
-	monitor.reads, monitor.writes = []string{raw, quarantine, warehouse}, []string{warehouse}
+	monitor.reads, monitor.writes = []string{raw, quarantine, warehouse, audits}, []string{warehouse}
 	monitor.allows = []awsiam.PolicyStatement{allow([]string{"cloudwatch:GetMetricData"}, jsii.String("*"))} // it has no resources (Service Authorization Reference)
 
 	var out []awslambda.IFunction
@@ -88,8 +91,9 @@ func (f Flags) settings(s secrets) map[string]*string {
 // job is a function that runs on a schedule over the lake.
 type job struct {
 	name, schedule, description string
-	reads, writes               []string // prefixes of the lake
-	filesOnly                   bool     // it runs no query and publishes no table
+	reads, writes               []string      // prefixes of the lake
+	filesOnly                   bool          // it runs no query and publishes no table
+	answers                     awssns.ITopic // that also starts it; may be nil
 	settings                    map[string]*string
 	allows                      []awsiam.PolicyStatement
 }
@@ -116,9 +120,18 @@ func (j job) add(scope constructs.Construct, f functions, d data, failed awssqs.
 		settings:    settings,
 		allows:      append(allows, j.allows...),
 	})
+	if j.answers != nil {
+		j.answers.AddSubscription(awssnssubscriptions.NewLambdaSubscription(fn, nil))
+	}
+	newSchedule(scope, fn, j.description, j.schedule, failed)
+	return fn
+}
+
+// newSchedule calls a function at its times.
+func newSchedule(scope constructs.Construct, fn awslambda.Function, description, at string, failed awssqs.IQueue) {
 	awsscheduler.NewSchedule(scope, jsii.String("Schedule"), &awsscheduler.ScheduleProps{
-		Description: &j.description,
-		Schedule:    awsscheduler.ScheduleExpression_Expression(&j.schedule, nil),
+		Description: &description,
+		Schedule:    awsscheduler.ScheduleExpression_Expression(&at, nil),
 		Target: awsschedulertargets.NewLambdaInvoke(fn, &awsschedulertargets.ScheduleTargetBaseProps{
 			// shared/lambdaio.Occasion: a retry keeps the time, so it works on the same day.
 			Input:           awsscheduler.ScheduleTargetInput_FromObject(map[string]*string{"scheduled_time": awsscheduler.ContextAttribute_ScheduledTime()}),
@@ -127,7 +140,6 @@ func (j job) add(scope constructs.Construct, f functions, d data, failed awssqs.
 			MaxEventAge:     seconds(time.Hour),
 		}),
 	})
-	return fn
 }
 
 // newCanary makes the function that sends an event a minute to the collector.

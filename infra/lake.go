@@ -20,8 +20,11 @@ const (
 	undeliverable = "errors/"    // what Firehose could not put into a partition
 	warehouse     = "warehouse/" // tables, in runs that never change
 	decisions     = "decisions/"
+	approvals     = "approvals/"     // what people said to proposals
 	bundles       = "bundles/"       // what decisions rest on
+	restatements  = "restatements/"  // decisions, taken again on events that came late
 	registrations = "registrations/" // experiments, as they were defined at their start and later
+	audits        = "privacy/audit/" // who was erased and how many lines that was: the ledger counts them
 	notifications = "notifications/"
 	answers       = "athena/" // of queries
 )

@@ -18,8 +18,10 @@ import (
 func accepted() []acceptance {
 	return []acceptance{
 		{"APIG4", `app/collector/Api/`, "browsers have no credentials of AWS: the write key says whose events they are, the collector refuses others"},
+		{"APIG4", `app/metrics/Keyed/Api/`, "the function asks for a read key, for programs that have no credentials of AWS; beside it stands an API that asks IAM"},
+		{"APIG4", `app/slack/Api/`, "Slack has no credentials of AWS: it signs each request, and the function refuses what it has not signed"},
 		{
-			"IAM5", `app/.*/Role/DefaultPolicy|app/Analysts/Policy|app/SchedulerRole.*|data/.*Stream/Role`,
+			"IAM5", `app/.*/Role/DefaultPolicy|quicksight/Role/DefaultPolicy|app/Analysts/Policy|app/SchedulerRole.*|data/.*Stream/Role`,
 			"objects below a prefix of the lake, tables of the one database, versions of the one function a schedule calls: TestPermissionsNameTheirActionsAndResources holds which",
 		},
 		{"SQS3", `app/Failed/Queue`, "it is the dead letter queue, told by functions' destinations, which the rule does not follow"},
@@ -47,7 +49,7 @@ func TestNagFindsNothingWithoutAReason(t *testing.T) {
 	}
 	app := awscdk.NewApp(&awscdk.AppProps{Outdir: jsii.String(filepath.Join(folder, "cdk.out"))})
 	everything := edge()
-	everything.Budget = prod().Budget
+	everything.Budget, everything.QuickSight = prod().Budget, withQuickSight().QuickSight
 	if err := addEnvironments(app, folder, everything); err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +62,7 @@ func TestNagFindsNothingWithoutAReason(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(reports) != 3 {
+	if len(reports) != 4 {
 		t.Fatalf("got reports %v, want one per stack", reports)
 	}
 	used, checked := map[acceptance]bool{}, 0

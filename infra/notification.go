@@ -26,7 +26,7 @@ type notification struct {
 }
 
 func newNotification(scope constructs.Construct, f functions, d data, failed awssqs.IQueue, dashboard *string) notification {
-	allows := append(d.lake.reading(decisions, notifications), d.lake.writing(notifications)...)
+	allows := append(d.lake.reading(decisions, restatements, notifications), d.lake.writing(notifications)...)
 	scope = group(scope, "notifier")
 	n := notification{
 		decisions: awssns.NewTopic(scope, jsii.String("Decisions"), &awssns.TopicProps{
@@ -42,14 +42,25 @@ func newNotification(scope constructs.Construct, f functions, d data, failed aws
 			settings: map[string]*string{
 				setting.LakeBucket:   d.lake.bucket.BucketName(),
 				setting.SlackWebhook: d.secrets.slack.Ref(),
+				setting.SlackChannel: &f.environment.Slack.Channel,
+				setting.SlackButtons: jsii.String(yes(f.environment.Slack.Buttons)),
+				setting.Policies:     &f.environment.Notify,
 				setting.Dashboard:    dashboard,
 			},
 			allows: append(allows, d.secrets.reading(d.secrets.slack)),
 		}),
 	}
+	newSchedule(scope, n.notifier, "Tells what was held or failed, and the day's digest", f.environment.Schedule.Notify, failed)
 	n.decisions.AddSubscription(awssnssubscriptions.NewLambdaSubscription(n.notifier, nil))
 	if f.environment.DecisionEmail != "" {
 		n.decisions.AddSubscription(awssnssubscriptions.NewEmailSubscription(&f.environment.DecisionEmail, nil))
 	}
 	return n
+}
+
+func yes(on bool) string {
+	if on {
+		return setting.Yes
+	}
+	return ""
 }

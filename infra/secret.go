@@ -9,7 +9,7 @@ import (
 
 // secrets are made empty; people fill them (docs/deploy.md). CloudFormation never knows a value.
 type secrets struct {
-	writeKeys, flags, slack awssecretsmanager.CfnSecret
+	writeKeys, readKeys, flags, slack, signing awssecretsmanager.CfnSecret
 }
 
 func newSecrets(scope constructs.Construct, e Environment) secrets {
@@ -24,8 +24,10 @@ func newSecrets(scope constructs.Construct, e Environment) secrets {
 	}
 	return secrets{
 		writeKeys: secret("WriteKeys", "write-keys", "JSON object: write key to namespace"),
+		readKeys:  secret("ReadKeys", "read-keys", "JSON object: read key of the metrics API to who has it"),
 		flags:     secret("Flags", "flags", "API token of the flag platform, plain text"),
-		slack:     secret("Slack", "slack", "address of a Slack webhook, plain text"),
+		slack:     secret("Slack", "slack", "address of a Slack webhook or token of a bot, plain text"),
+		signing:   secret("Signing", "slack-signing", "signing secret of the Slack app, plain text"),
 	}
 }
 

@@ -35,6 +35,9 @@ func addEnvironments(app awscdk.App, build string, environments ...Environment) 
 		if err != nil {
 			return err
 		}
+		if e.QuickSight != (QuickSight{}) {
+			newQuickSight(stage, e, d)
+		}
 		newApp(stage, e, d, functions{environment: e, build: build, architecture: architectures()[arch]})
 	}
 	return nil
@@ -73,14 +76,18 @@ func newApp(stage awscdk.Stage, e Environment, d data, f functions) {
 	failed := newFailed(stack)
 	c := newCollector(stack, f, d)
 	board := newDashboard(stack, f, d)
+	numbers := newMetrics(stack, f, d)
 	n := newNotification(stack, f, d, failed, board.api.ApiEndpoint())
-	jobs := newJobs(stack, f, d, n.decisions, failed, board.api.ApiEndpoint())
+	s := newSlack(stack, f, d)
+	jobs := newJobs(stack, f, d, n.decisions, s.answered, failed, board.api.ApiEndpoint())
 	newAnalysts(stack, d)
 	alarms := newAlarms(stack, e)
 	alarms.onCollector(c)
+	alarms.onMetrics(numbers)
 	alarms.onStreams(d.streams, e.Buffer)
 	alarms.onFailed(failed)
-	alarms.onErrors(append(jobs, c.function, n.notifier, board.function, newCanary(stack, f, d, c))...)
+	alarms.onSlack(s)
+	alarms.onErrors(append(jobs, c.function, n.notifier, board.function, numbers.function, s.function, newCanary(stack, f, d, c))...)
 	alarms.onReadings()
 	alarms.onQueries(e, d.queries)
 	newBudgets(stack, e, alarms)

@@ -37,6 +37,7 @@ func hourly() Schedule {
 		Resolve:  "cron(15 * * * ? *)",
 		Evaluate: "cron(30 0/6 * * ? *)",
 		Decide:   "cron(45 0/6 * * ? *)",
+		Notify:   "cron(5 * * * ? *)", // what quiet hours held, what failed, and the day's digest
 		Monitor:  "cron(50 * * * ? *)",
 	}
 }

@@ -2,15 +2,33 @@
 -- key: entity_id, valid_from
 -- late data: rebuilt from all days whenever one of them, or the identity map, changes
 -- owner: data platform
-with entity as (
+with seen as (
     select
         entity_id,
-        count(*) as events,
-        min(event_ts) as first_seen,
-        max(event_ts) as last_seen
+        event_ts,
+        event_ts as own_ts
     from ref('fact_event')
     where entity_id is not null
         and not is_bot
+    union all
+    -- A device stands here also where all of its events are its users'.
+    select
+        'a:' || anonymous_id as entity_id,
+        event_ts,
+        cast(null as timestamp(3)) as own_ts
+    from ref('fact_event')
+    where anonymous_id is not null
+        and entity_id <> 'a:' || anonymous_id
+        and not is_bot
+),
+
+entity as (
+    select
+        entity_id,
+        count(own_ts) as events,
+        coalesce(min(own_ts), min(event_ts)) as first_seen,
+        coalesce(max(own_ts), max(event_ts)) as last_seen
+    from seen
     group by entity_id
 ),
 

@@ -7,6 +7,7 @@ with exposure as (
         json_extract_scalar(properties, '$.experiment_id') as experiment_id,
         json_extract_scalar(properties, '$.variant') as variant,
         entity_id,
+        coalesce('u:' || user_id, 'a:' || anonymous_id) as shown_to,
         event_ts
     from ref('fact_event')
     where event_name = 'experiment_exposed'
@@ -14,18 +15,33 @@ with exposure as (
         and not is_bot
 ),
 
-unit as (
+shown as (
     select
         x.experiment_id,
         u.unit_id,
-        min(x.variant) as variant,
+        x.shown_to,
+        x.variant,
         min(x.event_ts) as first_exposure_ts,
         max(x.event_ts) as last_exposure_ts,
         count(*) as exposures,
-        count(distinct x.variant) as variants
+        count(*) over (partition by x.experiment_id, u.unit_id, x.shown_to) as variants_of_id
     from exposure as x
     join ref('dim_user') as u on u.entity_id = x.entity_id and u.valid_to is null
-    group by x.experiment_id, u.unit_id
+    group by x.experiment_id, u.unit_id, x.shown_to, x.variant
+),
+
+unit as (
+    select
+        experiment_id,
+        unit_id,
+        min(variant) as variant,
+        min(first_exposure_ts) as first_exposure_ts,
+        max(last_exposure_ts) as last_exposure_ts,
+        sum(exposures) as exposures,
+        count(distinct variant) as variants,
+        max(variants_of_id) as variants_of_id
+    from shown
+    group by experiment_id, unit_id
 )
 
 select
@@ -38,6 +54,7 @@ select
     a.variants,
     f.included * f.share as allocation,
     a.variants > 1 as is_multi_variant,
+    a.variants > 1 and a.variants_of_id = 1 as is_identity_conflict,
     a.first_exposure_ts,
     a.last_exposure_ts,
     cast(cast(a.first_exposure_ts as date) as varchar) as exposure_date

@@ -21,6 +21,7 @@ func main() {
 	p := lambdaio.Must(job.Pipeline(home))
 	p.Flags = lambdaio.Must(job.Flags(ctx, home))
 	p.Senders = []notify.Sender{lambdaio.Must(job.Topic(home))}
+	p.Policies = lambdaio.Must(notify.ParsePolicies(lambdaio.Must(home.Setting(setting.Policies))))
 	p.Dashboard = lambdaio.Must(home.Setting(setting.Dashboard))
 	lambda.Start(lambdaio.Scheduled("decider", lambdaio.Must(job.Lease(home)), time.Now, p.Decide, p.Notify))
 }

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+
+	"verdict/shared/decide"
 )
 
 // program is what a command needs of the process it runs in.
@@ -23,33 +25,61 @@ type program struct {
 }
 
 type command struct {
-	name, usage, does string
+	name, usage, does string // does: one line, at most 72 characters; `verdict help COMMAND` tells the rest
 	run               func(p program, ctx context.Context, flags *flag.FlagSet, args []string) error
 }
 
-func commands() []command {
-	return []command{
-		{"demo", "[--visitors N] [--seed N] [--serve=false] [--json]", "play a shop's traffic through the whole pipeline and serve the dashboard", program.demo},
-		{"run", "[--lake DIR] [--as-of DATE] [--json]", "bring tables, results and decisions of a lake up to date", program.pipeline},
-		{"serve", "[--lake DIR] [--addr HOST:PORT] [--every DURATION]", "collect events, run the pipeline on a schedule, show the dashboard", program.serve},
-		{"import", "--mapping FILE [--lake DIR] DATA.csv|DATA.parquet", "send somebody else's file through the collector as events", program.importFile},
-		{"replay", "[--namespace NAME] [--lake DIR] FILE… | --quarantine", "land events that were recorded elsewhere: GA4 and Tag Manager exports, dataLayer dumps; or our own quarantine (docs/replay.md)", program.replayFiles},
-		{"ledger", "[--lake DIR] [--days N] [--hours] [--json]", "balance what was sent, collected, landed and made into facts; fails when we lost something", program.ledger},
-		{"health", "[--lake DIR] [--as-of DATE] [--all] [--json]", "take the pipeline's pulse: freshness, lateness, the ledger, drift of events against the week before", program.health},
-		{"gtm", "plan|publish|container --env ENV [--yes] [--json]", "compare the Tag Manager container as code with what is live, publish it, print it for import (docs/gtm.md)", program.gtm},
-		{"notebook", "EXPERIMENT [--out FILE] [--engine local|athena] [--metric NAME] [--segment SQL] [--funnel A,B]", "write a Jupyter notebook that reproduces an experiment's readout and looks deeper (docs/notebooks.md)", program.notebook},
-		{"identity", "score|log|veto|allow", "score the linking of a labelled table; show merges, undo one (docs/identity.md)", program.identity},
-		{"privacy", "erase|export|audit [--by NAME] ID…", "erase or export all that is held about a person; show what was done (docs/privacy.md)", program.privacy},
-		{"cost", "[--events-per-day N] [--experiments M] [--container] [--json]", "price a deployment on AWS, service by service, and name the quotas that bind (docs/cost.md)", program.cost},
-		{"experiment", "check|list|show|plan", "check experiments, list and show them, plan one: power, run time, cost, what a change would do (docs/experiments.md)", program.experiment},
-		{"check", "[--project DIR]", "check tracking plan, models, metrics and experiments", program.check},
-		{"verify", "[--lake DIR] [--json] BUNDLE…", "recompute what an evaluation found and decided from its bundle, a file, hash or experiment; exits 1 if it differs, 2 if it cannot be read (docs/bundle.md)", program.verify},
-		{"flag", "[--rebucket] show|on|off FLAG, ramp FLAG RULE SHARE, conclude|rollback FLAG RULE VARIANT", "read or move a flag on the platform that FLAG_PLATFORM, FLAG_PROJECT, FLAG_ENVIRONMENT and FLAG_TOKEN name (docs/flags.md)", program.moveFlag},
-		{"plan", "check|types|page|diff REVISION [--project DIR]", "check the tracking plan, write its types or its page, compare it with a git revision", program.plan},
-		{"analyze", "< CASES.json", "push statistics of your own through the engine: JSON in, JSON out (docs/analyze.md)", program.analyze},
-		{"power", "< PLANS.json", "power, sample size, detectable effect, run time of planned and running experiments (docs/analyze.md)", program.power},
-		{"replay-statistics", "[--daily] [--control ARM] [--json] FILE.csv", "when would each method have stopped finished experiments, and did their end agree?", program.replayStatistics},
+type group struct {
+	title, does string
+	commands    []command
+}
+
+// groups are all commands, in the order in which a newcomer meets them.
+func groups() []group {
+	return []group{
+		{"Start", "see it work, begin a project of your own", []command{
+			{"demo", "[--visitors N] [--seed N] [--serve=false] [--json]", "play a shop's traffic through the whole pipeline, show what it decides", program.demo},
+			{"serve", "[--lake DIR] [--addr HOST:PORT] [--every DURATION]", "collect events, run the pipeline on a schedule, show the dashboard", program.serve},
+			{"check", "[--project DIR]", "check the whole project: tracking plan, models, metrics, experiments", program.check},
+		}},
+		{"Collect", "get events in", []command{
+			{"plan", "check|types|page|diff REVISION|impact REVISION [--project DIR]", "check the tracking plan; write its types, its page, what a change does", program.plan},
+			{"import", "--mapping FILE [--lake DIR] DATA.csv|DATA.parquet", "send somebody else's file through the collector as events", program.importFile},
+			{"replay", "[--namespace NAME] [--lake DIR] FILE… | --quarantine", "land events recorded elsewhere (GA4, Tag Manager), or our quarantine", program.replayFiles},
+			{"gtm", "plan|publish|container --env ENV [--yes] [--json]", "compare the Tag Manager container with what is live, publish it", program.gtm},
+		}},
+		{"Analyse", "from events to numbers", []command{
+			{"run", "[--lake DIR] [--as-of DATE] [--since DATE] [--models A,B] [--full] [--json]", "bring tables, results and decisions of a lake up to date", program.pipeline},
+			{"tables", "page|show TABLE [--project DIR]", "describe the tables, column by column; write their page", program.tables},
+			{"notebook", "EXPERIMENT [--out FILE] [--engine local|athena] [--metric NAME] [--segment SQL] [--funnel A,B]", "write a Jupyter notebook that reproduces a readout and looks deeper", program.notebook},
+			{"identity", "score|log|veto|allow|sensitivity", "score a linking; show merges of ids, undo one; does a verdict depend on them?", program.identity},
+			{"analyze", "< CASES.json", "push statistics of your own through the engine: JSON in, JSON out", program.analyze},
+			{"replay-statistics", "[--daily] [--control ARM] [--json] FILE.csv", "when would each method have stopped finished experiments?", program.replayStatistics},
+		}},
+		{"Decide", "plan experiments, conclude them, prove it", []command{
+			{"experiment", "check|list|show|plan", "check experiments, list and show them; plan one: power, run time, cost", program.experiment},
+			{"power", "< PLANS.json", "sample size, detectable effect and run time of planned experiments", program.power},
+			{"flag", "[--rebucket] show|on|off FLAG, ramp FLAG RULE SHARE, conclude|rollback FLAG RULE VARIANT", "read or move a flag on the flag platform", program.moveFlag},
+			{"approve", "[--by NAME] [--lake DIR] DECISION", "approve the change that an experiment in mode propose asks for", answer(decide.Approved)},
+			{"reject", "[--by NAME] [--lake DIR] DECISION", "reject it", answer(decide.Rejected)},
+			{"verify", "[--lake DIR] [--json] BUNDLE…", "recompute an evaluation and its decision from its bundle", program.verify},
+		}},
+		{"Operate", "keep it healthy, lawful and cheap", []command{
+			{"ledger", "[--lake DIR] [--days N] [--hours] [--json]", "balance what was sent, collected, landed and made into facts", program.ledger},
+			{"health", "[--lake DIR] [--as-of DATE] [--all] [--json]", "take the pipeline's pulse: freshness, lateness, ledger, drift", program.health},
+			{"notifications", "[--lake DIR] [--all] [--json]", "what became of each message: delivered, held, or failed", program.notifications},
+			{"privacy", "erase|export|audit [--by NAME] ID…", "erase or export all that is held about a person; show what was done", program.privacy},
+			{"cost", "[--events-per-day N] [--experiments M] [--container] [--json]", "price a deployment on AWS and name the quotas that bind", program.cost},
+		}},
 	}
+}
+
+func commands() []command {
+	var all []command
+	for _, g := range groups() {
+		all = append(all, g.commands...)
+	}
+	return all
 }
 
 // exit is an error with an exit code of its own.
@@ -87,11 +117,14 @@ func (p program) run(ctx context.Context, args []string) error {
 
 func (p program) help() {
 	var b strings.Builder
-	b.WriteString("Verdict: from product events to rollout decisions.\n\n")
-	for _, c := range commands() {
-		fmt.Fprintf(&b, "  verdict %s %s\n      %s\n", c.name, c.usage, c.does)
+	b.WriteString("Verdict: from product events to rollout decisions.\n")
+	for _, g := range groups() {
+		fmt.Fprintf(&b, "\n%s: %s\n", g.title, g.does)
+		for _, c := range g.commands {
+			fmt.Fprintf(&b, "  %-18s %s\n", c.name, c.does)
+		}
 	}
-	fmt.Fprintf(p.out, "%s\nverdict COMMAND -h explains the flags.\n", b.String())
+	fmt.Fprintf(p.out, "%s\nverdict COMMAND -h explains a command.\n", b.String())
 }
 
 // misuse is a command line that cannot be meant, as opposed to work that failed.

@@ -48,7 +48,7 @@ func (p program) demo(ctx context.Context, flags *flag.FlagSet, args []string) e
 		return err
 	}
 	defer h.close() //nolint:errcheck // everything is written by now
-	at, err := h.listen(ctx, *address, h.front())
+	at, err := h.listen(ctx, *address, h.front(p.actions(h)))
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ import (
 	"verdict/shared/metric"
 	"verdict/shared/project"
 	"verdict/shared/register"
+	"verdict/shared/restate"
 )
 
 // experiment is `verdict experiment check|list|show|plan`.
@@ -33,11 +34,14 @@ verdict experiment list [--lake DIR] [--project DIR] [--json]
   list the experiments and where each is
 verdict experiment show [--lake DIR] [--project DIR] [--json] ID
   show a definition, what was registered at its start and changed since, and the decisions
+verdict experiment plan [--lake DIR] [--project DIR] [--days N] [--like OTHER] [--power P] [--as-of DATE] [--json] ID
+  what it would find, how long that takes and what it reads, on recent traffic; of a running experiment also what
+  its readout becomes under the definition in the project, beside the registered one
 
 `)
 		flags.PrintDefaults()
 	}
-	const verbs = "experiment wants one of check, list, show"
+	const verbs = "experiment wants one of check, list, show, plan"
 	if len(args) == 0 {
 		flags.Usage()
 		return errors.New(verbs)
@@ -51,6 +55,8 @@ verdict experiment show [--lake DIR] [--project DIR] [--json] ID
 			return flag.ErrHelp // flag has printed what is wrong
 		}
 		return p.checkExperiments(*projectDir, *asJSON, flags.Args())
+	case "plan":
+		return p.planExperiment(ctx, flags, projectDir, asJSON, rest)
 	case "list", "show":
 		lakeDir := flags.String("lake", ".verdict/lake", "folder of the lake")
 		if err := parse(flags, rest, map[string]int{"list": 0, "show": 1}[verb]); err != nil {
@@ -149,6 +155,7 @@ type standing struct {
 	Definition    *experiment.Experiment `json:"definition"`
 	Registrations []register.Entry       `json:"registrations"`
 	Decisions     []decide.Decision      `json:"decisions"`
+	Restatements  []restate.Restatement  `json:"restatements,omitempty"`
 }
 
 // Changes counts what changed since the start.
@@ -169,6 +176,9 @@ func standings(ctx context.Context, objects lake.Objects, experiments []*experim
 			return nil, err
 		}
 		if out[i].Decisions, err = decide.History(ctx, objects, e.ID); err != nil {
+			return nil, err
+		}
+		if out[i].Restatements, err = restate.All(ctx, objects, e.ID); err != nil {
 			return nil, err
 		}
 		if n := len(out[i].Decisions); n > 0 {
@@ -233,9 +243,36 @@ func (p program) showExperiment(all []standing, id string, asJSON bool) error {
 	fmt.Fprintln(p.out)
 	printChanges(p.out, "", s.Registrations)
 	for _, d := range s.Decisions {
-		fmt.Fprintf(p.out, "%s  %s\n", d.AsOf, d.Headline)
+		fmt.Fprintf(p.out, "%s  %s  %s%s\n", d.AsOf, d.ID, d.Headline, answerTo(d))
+		printRestated(p.out, d, s.Restatements)
 	}
 	return nil
+}
+
+// answerTo is what people said to a proposal.
+func answerTo(d decide.Decision) string {
+	switch {
+	case d.Answer != "":
+		return fmt.Sprintf(" (%s by %s)", d.Answer, d.AnsweredBy)
+	case d.Answerable():
+		return " (proposed: verdict approve " + d.ID + ", or reject)"
+	}
+	return ""
+}
+
+// printRestated says what late events would have made of a decision.
+func printRestated(w io.Writer, d decide.Decision, restated []restate.Restatement) {
+	for _, r := range restated {
+		if r.DecisionID != d.ID {
+			continue
+		}
+		fmt.Fprintf(w, "            %s (%d units then, %d now)\n", r.Headline, r.Units, r.RestatedUnits)
+		for _, e := range r.Estimates {
+			if r.Flipped && e.Was != e.Is {
+				fmt.Fprintf(w, "              %s of %s: was %s; is %s\n", e.Metric, e.Variant, e.Was, e.Is)
+			}
+		}
+	}
 }
 
 func unknownExperiment(id string) error {

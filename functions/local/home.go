@@ -28,6 +28,8 @@ import (
 	"verdict/shared/feature"
 	"verdict/shared/lake"
 	"verdict/shared/lambdaio"
+	"verdict/shared/metricsapi"
+	"verdict/shared/notify"
 	"verdict/shared/optimizely"
 	"verdict/shared/project"
 	"verdict/shared/replay"
@@ -88,6 +90,7 @@ type home struct {
 	inbox      *replay.Inbox
 	counter    *counter.Counter
 	servers    []*http.Server
+	policies   map[string]notify.Policy
 }
 
 // open makes a home of a folder. Only one process at a time can have it.
@@ -134,7 +137,17 @@ func (p program) open(ctx context.Context, lakeDir, projectDir string) (*home, e
 	if err != nil {
 		return nil, err
 	}
-	return open(ctx, lakeDir, d, p.now, p.log)
+	policies, _ := p.env("VERDICT_NOTIFY")
+	spared, err := notify.ParsePolicies(policies)
+	if err != nil {
+		return nil, fmt.Errorf("VERDICT_NOTIFY: %w", err)
+	}
+	h, err := open(ctx, lakeDir, d, p.now, p.log)
+	if err != nil {
+		return nil, err
+	}
+	h.policies = spared
+	return h, nil
 }
 
 // lockLake uses the kernel's lock, which a killed process gives back.
@@ -213,14 +226,19 @@ func (h *home) listen(ctx context.Context, address string, handler http.Handler)
 	return listener.Addr().String(), nil
 }
 
-// front is what the API Gateway serves: the collector, and the dashboard for everything else.
-func (h *home) front() http.Handler {
+// front is what the API Gateway serves: the collector, Slack's answers if there is a handler for them, and the
+// dashboard for everything else.
+func (h *home) front(actions http.Handler) http.Handler {
 	collector := gateway.Handler(lambdaio.HTTP(&collect.Handler{
 		Plan: h.project.Plan, Good: h.good, Quarantine: h.quarantine, Keys: collect.FixedKeys(map[string]string{writeKey: namespace}), Log: h.log, Now: h.now, Meter: h.counter,
 	}), h.now)
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", collector)
+	mux.Handle(metricsapi.Base+"/", gateway.Handler(lambdaio.HTTP(h.metrics()), h.now))
 	mux.Handle("/health", collector)
+	if actions != nil {
+		mux.Handle(slackActions, gateway.Handler(lambdaio.HTTP(actions), h.now))
+	}
 	mux.Handle("/", gateway.Handler(lambdaio.HTTP(dashboard.New(dashboard.Source{Project: h.project, Engine: h.warehouse, Catalog: h.warehouse, Objects: h.store, Now: h.now, Log: h.log, Howto: "bin/verdict run"})), h.now))
 	return mux
 }

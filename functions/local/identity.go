@@ -15,7 +15,6 @@ import (
 	"verdict/shared/embedded/duck"
 	"verdict/shared/identity"
 	"verdict/shared/identity/linkage"
-	"verdict/shared/lake"
 )
 
 // scored is what `verdict identity score` prints.
@@ -31,7 +30,7 @@ type scored struct {
 	Units     linkage.Quality `json:"units"`
 }
 
-// identity is `verdict identity score|log|veto|allow`.
+// identity is `verdict identity score|log|veto|allow|sensitivity`.
 func (p program) identity(ctx context.Context, flags *flag.FlagSet, args []string) error {
 	flags.Usage = func() {
 		fmt.Fprint(p.err, `verdict identity score --truth COLUMN [--config FILE] [--seed N] [--json] DATA.csv|DATA.parquet
@@ -42,13 +41,15 @@ verdict identity veto [--lake DIR] --reason TEXT ID ID
   keep two ids apart, from the next run on: undoes their merge
 verdict identity allow [--lake DIR] ID ID
   take a veto back
+verdict identity sensitivity [--lake DIR] [--project DIR] [--as-of DATE] [--json] EXPERIMENT
+  measure an experiment anew under other rules of who is who, and say whether the verdict depends on them
 
 `)
 		flags.PrintDefaults()
 	}
 	if len(args) == 0 {
 		flags.Usage()
-		return errors.New("identity wants one of score, log, veto, allow")
+		return errors.New("identity wants one of score, log, veto, allow, sensitivity")
 	}
 	verb, rest := args[0], args[1:]
 	switch verb {
@@ -58,9 +59,11 @@ verdict identity allow [--lake DIR] ID ID
 		return p.identityLog(ctx, flags, rest)
 	case "veto", "allow":
 		return p.veto(ctx, flags, verb, rest)
+	case "sensitivity":
+		return p.sensitivity(ctx, flags, rest)
 	}
 	flags.Usage()
-	return fmt.Errorf("identity wants one of score, log, veto, allow, not %q", verb)
+	return fmt.Errorf("identity wants one of score, log, veto, allow, sensitivity, not %q", verb)
 }
 
 // veto keeps two ids of a lake apart, or lets them be one again.
@@ -112,9 +115,9 @@ func (p program) identityLog(ctx context.Context, flags *flag.FlagSet, args []st
 		return err
 	}
 	defer w.Close() //nolint:errcheck // it was only read
-	entries, err := lake.Read[identity.Merge](ctx, w, "select * from identity_merge order by changed_at, change, entity_a, entity_b")
+	entries, err := identity.Log(ctx, w, w)
 	if err != nil {
-		return fmt.Errorf("read merge log: %w", err)
+		return err
 	}
 	if *asJSON {
 		e := json.NewEncoder(p.out)
@@ -122,9 +125,9 @@ func (p program) identityLog(ctx context.Context, flags *flag.FlagSet, args []st
 		return e.Encode(entries)
 	}
 	t := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "WHEN\tCHANGE\tLINK\t\tBECAUSE\tFIRST SEEN")
+	fmt.Fprintln(t, "WHEN\tCHANGE\tLINK\t\tBECAUSE\tCONFIDENCE\tFIRST SEEN")
 	for _, m := range entries {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", m.At.Format(time.DateTime), m.Change, m.A, m.B, m.Reason, m.FirstSeen.Format(time.DateTime))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%.4f\t%s\n", m.At.Format(time.DateTime), m.Change, m.A, m.B, m.Reason, m.Confidence, m.FirstSeen.Format(time.DateTime))
 	}
 	return t.Flush()
 }

@@ -61,7 +61,7 @@ func (p program) importFile(ctx context.Context, flags *flag.FlagSet, args []str
 		return err
 	}
 	defer h.close() //nolint:errcheck // everything is written by now
-	at, err := h.listen(ctx, "127.0.0.1:0", h.front())
+	at, err := h.listen(ctx, "127.0.0.1:0", h.front(nil))
 	if err != nil {
 		return err
 	}

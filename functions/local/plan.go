@@ -18,12 +18,12 @@ import (
 	"verdict/shared/plan"
 )
 
-// plan is `verdict plan check|diff|types|page`.
+// plan is `verdict plan check|diff|impact|types|page`.
 func (p program) plan(ctx context.Context, flags *flag.FlagSet, args []string) error {
 	dir := flags.String("project", "", "folder with events/ (default: built in; diff: the folder here)")
 	if len(args) == 0 {
 		flags.Usage()
-		return errors.New("plan wants one of check, diff, types, page")
+		return errors.New("plan wants one of check, diff, impact, types, page")
 	}
 	verb, rest := args[0], args[1:]
 	if verb == "diff" {
@@ -31,6 +31,9 @@ func (p program) plan(ctx context.Context, flags *flag.FlagSet, args []string) e
 			return err
 		}
 		return p.planDiff(ctx, *dir, flags.Arg(0))
+	}
+	if verb == "impact" {
+		return p.planImpact(ctx, flags, rest)
 	}
 	if err := parse(flags, rest, 0); err != nil {
 		return err
@@ -57,7 +60,7 @@ func (p program) plan(ctx context.Context, flags *flag.FlagSet, args []string) e
 		_, err = io.WriteString(p.out, plan.Page(documents))
 	default:
 		flags.Usage()
-		return fmt.Errorf("plan wants one of check, diff, types, page, not %q", verb)
+		return fmt.Errorf("plan wants one of check, diff, impact, types, page, not %q", verb)
 	}
 	return err
 }
@@ -67,28 +70,37 @@ func (p program) planDiff(ctx context.Context, dir, revision string) error {
 	if dir == "" {
 		dir = "."
 	}
-	if strings.HasPrefix(revision, "-") {
-		return fmt.Errorf("diff wants a git revision, not %q", revision)
-	}
-	var archive, complaint bytes.Buffer
-	git := exec.CommandContext(ctx, "git", "-C", dir, "archive", "--format=tar", revision, "events")
-	git.Stdout, git.Stderr = &archive, &complaint
-	if err := git.Run(); err != nil {
-		return fmt.Errorf("read events/ of %s: %w: %s", revision, err, strings.TrimSpace(complaint.String()))
-	}
-	before, err := os.MkdirTemp("", "verdict-plan-*")
+	before, err := checkout(ctx, dir, revision, "events")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(before) //nolint:errcheck // a temporary folder
-	if err := untar(&archive, before); err != nil {
-		return fmt.Errorf("read events/ of %s: %w", revision, err)
-	}
 	changes, err := plan.Diff(os.DirFS(filepath.Join(before, "events")), os.DirFS(filepath.Join(dir, "events")))
 	if err != nil {
 		return err
 	}
 	return p.printChanges(changes, revision)
+}
+
+// checkout writes folders, as they were in a git revision, below a temporary folder, which is the caller's to remove.
+func checkout(ctx context.Context, dir, revision string, folders ...string) (string, error) {
+	if strings.HasPrefix(revision, "-") {
+		return "", wrongUse("want a git revision, not %q", revision)
+	}
+	var archive, complaint bytes.Buffer
+	git := exec.CommandContext(ctx, "git", append([]string{"-C", dir, "archive", "--format=tar", revision}, folders...)...)
+	git.Stdout, git.Stderr = &archive, &complaint
+	if err := git.Run(); err != nil {
+		return "", fmt.Errorf("read %s of %s: %w: %s", strings.Join(folders, ", "), revision, err, strings.TrimSpace(complaint.String()))
+	}
+	before, err := os.MkdirTemp("", "verdict-plan-*")
+	if err != nil {
+		return "", err
+	}
+	if err := untar(&archive, before); err != nil {
+		return "", errors.Join(fmt.Errorf("read %s of %s: %w", strings.Join(folders, ", "), revision, err), os.RemoveAll(before))
+	}
+	return before, nil
 }
 
 func (p program) printChanges(changes []plan.Change, revision string) error {

@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"verdict/shared/bucketing"
 	"verdict/shared/embedded/outbox"
 	"verdict/shared/fault"
 	"verdict/shared/feature"
+	"verdict/shared/model"
 	"verdict/shared/notify"
 	"verdict/shared/optimizely"
 	"verdict/shared/pipeline"
@@ -22,7 +24,10 @@ import (
 // steps are those of the pipeline, after what delivers to the lake the events that were acknowledged, and before what
 // takes the pulse of it all; on AWS that has a schedule of its own.
 func (h *home) steps(senders ...notify.Sender) []pipeline.Step {
-	p := h.pipeline(senders...)
+	return h.stepsOf(h.pipeline(senders...))
+}
+
+func (h *home) stepsOf(p *pipeline.Pipeline) []pipeline.Step {
 	land := pipeline.Step{Name: "land", Run: h.landAll}
 	pulse := pipeline.Step{Name: "monitor", Run: func(ctx context.Context, asOf time.Time) error {
 		_, err := p.Monitor(ctx, h.counter, asOf)
@@ -37,7 +42,7 @@ const nightly = 25 * time.Hour
 func (h *home) pipeline(senders ...notify.Sender) *pipeline.Pipeline {
 	return &pipeline.Pipeline{
 		Project: h.project, Objects: h.store, Engine: h.warehouse, Catalog: h.warehouse, NewRun: newRun, Now: h.now,
-		ReadFlags: h.readFlags, Flags: h.flags, Senders: senders,
+		ReadFlags: h.readFlags, Flags: h.flags, Senders: senders, Policies: h.policies,
 		Datafile: func(context.Context) ([]byte, error) { return h.datafile() },
 		Audit: &bucketing.Auditor{
 			Open:    func(body []byte) (bucketing.Bucketer, error) { return optimizely.NewBucketer(body) },
@@ -72,11 +77,17 @@ func (h *home) readFlags(context.Context) ([]feature.Flag, error) {
 }
 
 // senders are the channels of this home: printed, kept as SNS would get it, and posted to the
-// Slack webhook that is configured, if any.
+// Slack webhook that is configured, or by its bot, if any; with buttons if answers can be verified.
 func (h *home) senders(p program) []notify.Sender {
 	out := []notify.Sender{&outbox.Console{W: p.err}, &outbox.SNS{Objects: h.store}}
-	if url, ok := p.env("VERDICT_SLACK_WEBHOOK"); ok && url != "" {
-		out = append(out, slack.New(url, &http.Client{Timeout: 10 * time.Second}))
+	secret, ok := p.env("VERDICT_SLACK_TOKEN")
+	if !ok || secret == "" {
+		secret, _ = p.env("VERDICT_SLACK_WEBHOOK")
+	}
+	if secret != "" {
+		channel, _ := p.env("VERDICT_SLACK_CHANNEL")
+		signed, _ := p.env("VERDICT_SLACK_SIGNING_SECRET")
+		out = append(out, slack.Open(secret, channel, &http.Client{Timeout: 10 * time.Second}).WithButtons(signed != ""))
 	}
 	return out
 }
@@ -86,6 +97,9 @@ func (p program) pipeline(ctx context.Context, flags *flag.FlagSet, args []strin
 	lakeDir := flags.String("lake", ".verdict/lake", "folder of the lake")
 	projectDir := flags.String("project", "", "folder with events/ and athena-sql/ (default: built in)")
 	asOfText := flags.String("as-of", "", "evaluate what was known at the start of this day, UTC (default: today)")
+	since := flags.String("since", "", "make event days from this one on, also those that late events wait for")
+	full := flags.Bool("full", false, "make tables again that are up to date")
+	models := flags.String("models", "", "make only these tables, as a,b, and evaluate nothing")
 	asJSON := flags.Bool("json", false, "print the results as JSON")
 	if err := parse(flags, args, 0); err != nil {
 		return err
@@ -94,18 +108,57 @@ func (p program) pipeline(ctx context.Context, flags *flag.FlagSet, args []strin
 	if err != nil {
 		return err
 	}
+	if _, err := p.day("since", *since, 0); err != nil {
+		return err
+	}
 	h, err := p.open(ctx, *lakeDir, *projectDir)
 	if err != nil {
 		return err
 	}
 	defer h.close() //nolint:errcheck // everything is written by now
-	steps := h.steps(h.senders(p)...)
+	work := h.pipeline(h.senders(p)...)
+	work.Select = model.Selection{Since: *since, Full: *full}
+	work.Built, work.Warn = p.told, p.warn
+	if *models != "" {
+		return p.makeTables(ctx, h, work, asOf, strings.Split(*models, ","), *asJSON)
+	}
+	steps := h.stepsOf(work)
 	board := newBoard(p.err, p.live, 1, names(steps)...)
 	if err := bringUp(ctx, steps, board, asOf); err != nil {
 		return err
 	}
 	return h.report(ctx, p.out, *asJSON, nil)
 }
+
+// makeTables makes some tables and prints what that took.
+func (p program) makeTables(ctx context.Context, h *home, work *pipeline.Pipeline, asOf time.Time, names []string, asJSON bool) error {
+	if err := h.landAll(ctx, asOf); err != nil {
+		return err
+	}
+	built, err := work.Build(ctx, asOf, names...)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return p.printJSON(built)
+	}
+	for _, b := range built {
+		fmt.Fprintf(p.out, "%-26s %d of its partitions made\n", b.Model, b.Partitions)
+	}
+	return nil
+}
+
+// told says what people should know of a model that was brought up to date.
+func (p program) told(b model.Built) {
+	for _, w := range b.Warnings {
+		p.warn(b.Model + ": " + w)
+	}
+	if n := len(b.Held); n > 0 {
+		p.warn(fmt.Sprintf("%s: events came for %d day(s) that are long over, from %s on; they wait (table late_day): verdict run --since %[3]s takes them in", b.Model, n, b.Held[0].Day))
+	}
+}
+
+func (p program) warn(says string) { p.log.Warn(says) }
 
 // day reads a flag that names a day, UTC; without one it is so many days from today.
 func (p program) day(name, text string, fromToday int) (time.Time, error) {

@@ -5,6 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"time"
+
+	"verdict/shared/metricsapi"
 )
 
 // defaultAddress is loopback only: the collector's key is built in, so nobody else may reach it.
@@ -24,11 +26,11 @@ func (p program) serve(ctx context.Context, flags *flag.FlagSet, args []string) 
 		return err
 	}
 	defer h.close() //nolint:errcheck // everything is written by now
-	at, err := h.listen(ctx, *address, h.front())
+	at, err := h.listen(ctx, *address, h.front(p.actions(h)))
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.err, "Dashboard  http://%s\nCollector  http://%s/v1/events (write key %s)\nPipeline   every %s; Ctrl-C ends\n", at, at, writeKey, *every)
+	fmt.Fprintf(p.err, "Dashboard  http://%s\nCollector  http://%s/v1/events (write key %s)\nMetrics    http://%s%s (read key %s)\nPipeline   every %s; Ctrl-C ends\n", at, at, writeKey, at, metricsapi.Base, readKey, *every)
 	steps := h.steps(h.senders(p)...)
 	for {
 		asOf := p.now().UTC().Truncate(24 * time.Hour)

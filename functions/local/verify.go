@@ -91,10 +91,13 @@ func (p program) tell(all []verified, asJSON bool) error {
 		case v.Identical && v.OK:
 			verdict = "OK, to the same bytes"
 		case v.OK:
-			verdict = "OK, but for last bits: it was computed on " + v.Engine.Architecture
+			verdict = fmt.Sprintf("OK, but for last bits: it was computed on %s by %s", v.Engine.Architecture, v.Engine.Go)
 		}
-		fmt.Fprintf(p.out, "%s: %s\n  %s as of %s: %s; %d figures recomputed; engine %s, %s, %s\n",
+		fmt.Fprintf(p.out, "%s: %s\n  %s as of %s: %s; %d figures recomputed; engine %d, %s, %s\n",
 			v.Hash, verdict, v.Experiment, v.AsOf, v.Verdict, v.Figures, v.Engine.Version, v.Engine.Architecture, v.Engine.Go)
+		if v.Named == "" {
+			fmt.Fprintln(p.out, "  The file's name states no hash: the decision's record must name this one, or it is not the bundle it rests on.")
+		}
 		for _, d := range v.Differences {
 			fmt.Fprintf(p.out, "  %s: stated %s, recomputed %s\n", d.Field, d.Stated, d.Recomputed)
 		}

@@ -12,10 +12,15 @@ import (
 	"verdict/shared/awsio/setting"
 	"verdict/shared/lambdaio"
 	"verdict/shared/lambdaio/notifier"
+	"verdict/shared/notify"
 )
 
 func main() {
 	home := lambdaio.Must(awsio.Open(context.Background(), os.LookupEnv, time.Now))
-	webhook := func(ctx context.Context) (string, error) { return home.Secret(ctx, setting.SlackWebhook) }
-	lambda.Start(notifier.Handler(lambdaio.Must(home.Objects()), webhook, lambdaio.Must(home.Setting(setting.Dashboard))))
+	v := lambdaio.Must(home.Settings(setting.Dashboard, setting.SlackChannel, setting.SlackButtons, setting.Policies))
+	secret := func(ctx context.Context) (string, error) { return home.Secret(ctx, setting.SlackWebhook) }
+	channel := notifier.Channel(secret, v[1], v[2] == setting.Yes)
+	lambda.Start(notifier.Handler(channel, notify.Notifier{
+		Objects: lambdaio.Must(home.Objects()), Policies: lambdaio.Must(notify.ParsePolicies(v[3])), DashboardURL: v[0], Now: time.Now,
+	}))
 }

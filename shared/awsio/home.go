@@ -87,13 +87,22 @@ func (h *Home) Secret(ctx context.Context, name string) (string, error) {
 
 // WriteKeys are the collector's keys and the namespace of each.
 func (h *Home) WriteKeys(ctx context.Context) (map[string]string, error) {
-	text, err := h.Secret(ctx, setting.WriteKeys)
+	return h.keys(ctx, setting.WriteKeys, `write keys: the secret must be a JSON object like {"key": "namespace"}`)
+}
+
+// ReadKeys are the metrics API's keys and who has each.
+func (h *Home) ReadKeys(ctx context.Context) (map[string]string, error) {
+	return h.keys(ctx, setting.ReadKeys, `read keys: the secret must be a JSON object like {"key": "who has it"}`)
+}
+
+func (h *Home) keys(ctx context.Context, name, must string) (map[string]string, error) {
+	text, err := h.Secret(ctx, name)
 	if err != nil {
 		return nil, err
 	}
 	var keys map[string]string
 	if json.Unmarshal([]byte(text), &keys) != nil { // its error would show a part of the secret
-		return nil, fault.New(fault.Invalid, `read write keys: the secret must be a JSON object like {"key": "namespace"}`)
+		return nil, fault.New(fault.Invalid, "read %s", must)
 	}
 	return keys, nil
 }

@@ -10,7 +10,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"runtime"
+	"slices"
+	"time"
 
 	"verdict/shared/decide"
 	"verdict/shared/evaluate"
@@ -41,16 +42,11 @@ type Bundle struct {
 	Earlier    []Row           `json:"earlier"` // the least p-value of the looks before, by metric and variant
 	Rollout    *decide.Rollout `json:"rollout,omitempty"`
 
+	Given map[string]string `json:"given"` // hash of each part above: what was altered has a name
+
 	Results  []Row `json:"results"` // rows of fact_experiment_results
 	Checks   []Row `json:"checks"`  // rows of fact_experiment_check
 	Decision Row   `json:"decision"`
-}
-
-// Engine is what computed a bundle. On another architecture the last bits of a number may differ.
-type Engine struct {
-	Version      string `json:"version"`
-	Architecture string `json:"architecture"`
-	Go           string `json:"go"`
 }
 
 // Definition is what people defined, as it was hashed.
@@ -90,15 +86,15 @@ type Context struct {
 func New(from Context, input evaluate.Input, evidence decide.Evidence, decision decide.Decision) (*Bundle, error) {
 	b := &Bundle{
 		Format: Format, AsOf: decision.AsOf, SQL: measure.Query(input.Experiment, input.Metrics, input.AsOf),
-		Engine:  Engine{Version: evaluate.Version, Architecture: runtime.GOARCH, Go: runtime.Version()},
+		Engine:  thisEngine(),
 		Audit:   Audit{input.Audited, input.Mismatched, input.Mismatch},
 		Rollout: evidence.Rollout,
 	}
-	text, err := json.Marshal(input.Experiment)
+	text, err := json.Marshal(input.Experiment.Decisive())
 	if err != nil {
 		return nil, fmt.Errorf("write experiment: %w", err)
 	}
-	b.Experiment = Definition{hash(text), text}
+	b.Experiment = Definition{input.Experiment.Hash(), text}
 	for _, m := range input.Metrics {
 		if text, err = marshal(m); err != nil {
 			return nil, fmt.Errorf("write metric %s: %w", m.Name, err)
@@ -106,6 +102,9 @@ func New(from Context, input evaluate.Input, evidence decide.Evidence, decision 
 		b.Metrics = append(b.Metrics, Definition{hash(text), text})
 	}
 	if err := b.tabulate(from, input); err != nil {
+		return nil, err
+	}
+	if b.Given, err = b.parts(); err != nil {
 		return nil, err
 	}
 	return b, b.conclude(evidence, decision)
@@ -139,6 +138,27 @@ func (b *Bundle) tabulate(from Context, input evaluate.Input) (err error) {
 	return nil
 }
 
+// parts hashes what the evaluation was given, part by part.
+func (b *Bundle) parts() (map[string]string, error) {
+	given := *b
+	given.Given, given.Results, given.Checks, given.Decision = nil, nil, nil, nil
+	text, err := marshal(given)
+	if err != nil {
+		return nil, fmt.Errorf("hash parts: %w", err)
+	}
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(text, &all); err != nil {
+		return nil, fmt.Errorf("hash parts: %w", err)
+	}
+	hashes := map[string]string{}
+	for name, part := range all {
+		if name != "given" && name != "results" && name != "checks" && name != "decision" {
+			hashes[name] = hash(part)
+		}
+	}
+	return hashes, nil
+}
+
 // conclude writes down what came out. What came of the decision is no part of it.
 func (b *Bundle) conclude(evidence decide.Evidence, decision decide.Decision) (err error) {
 	if b.Results, err = rowsOf(evidence.Results); err != nil {
@@ -155,8 +175,8 @@ func (b *Bundle) conclude(evidence decide.Evidence, decision decide.Decision) (e
 	return json.Unmarshal(text, &b.Decision)
 }
 
-// given reads back what the evaluation was given.
-func (b *Bundle) given() (evaluate.Input, error) {
+// input reads back what the evaluation was given.
+func (b *Bundle) input() (evaluate.Input, error) {
 	in := evaluate.Input{
 		Experiment: new(experiment.Experiment), Audited: b.Audit.Audited, Mismatched: b.Audit.Mismatched, Mismatch: b.Audit.Example,
 		LeastP: map[[2]string]float64{},
@@ -171,8 +191,15 @@ func (b *Bundle) given() (evaluate.Input, error) {
 		}
 		in.Metrics = append(in.Metrics, m)
 	}
+	if err := sound(in.Experiment); err != nil {
+		return in, err
+	}
 	if len(in.Metrics) != len(in.Experiment.Metrics) {
 		return in, fmt.Errorf("the experiment has %d metrics, and %d are defined", len(in.Experiment.Metrics), len(in.Metrics))
+	}
+	var err error
+	if in.AsOf, err = time.Parse(time.DateOnly, b.AsOf); err != nil {
+		return in, fmt.Errorf("read as_of: %w", err)
 	}
 	looks, err := valuesOf[earlier](b.Earlier)
 	if err != nil {
@@ -188,6 +215,16 @@ func (b *Bundle) given() (evaluate.Input, error) {
 		return in, fmt.Errorf("read traffic: %w", err)
 	}
 	return in, nil
+}
+
+// sound refuses what no check of definitions lets pass, and no evaluation can do with.
+func sound(e *experiment.Experiment) error {
+	goal := slices.ContainsFunc(e.Metrics, func(m experiment.Metric) bool { return m.Role == experiment.Goal })
+	control := slices.ContainsFunc(e.Variants, func(v experiment.Variant) bool { return v.Key == e.Control })
+	if !goal || !control || len(e.Variants) < 2 || !(e.Alpha > 0 && e.Alpha < 1) || e.PlannedUnits < 1 || e.PlannedDays < 1 || e.Start.IsZero() {
+		return fmt.Errorf("read experiment: %q is no definition that an experiment can run by", e.ID)
+	}
+	return nil
 }
 
 // Encode gives the file's bytes before compression, and the hash that names them.
@@ -241,8 +278,9 @@ func Decode(content []byte) (*Bundle, error) {
 	if err := json.Unmarshal(content, &b); err != nil {
 		return nil, fault.New(fault.Invalid, "read bundle: %w", err)
 	}
-	if b.Format != Format {
-		return nil, fault.New(fault.Invalid, "read bundle: format %d is none that this version of Verdict knows (%d)", b.Format, Format)
+	if b.Format != Format || b.Engine.Version > evaluate.Version {
+		return nil, fault.New(fault.Invalid, "read bundle: format %d, engine %d: this version of Verdict knows format %d and engines up to %d",
+			b.Format, b.Engine.Version, Format, evaluate.Version)
 	}
 	return &b, nil
 }

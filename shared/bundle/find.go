@@ -20,7 +20,9 @@ func Find(ctx context.Context, objects lake.Objects, name string) (string, error
 		return name, nil
 	}
 	if hexadecimal.MatchString(name) {
-		return find(ctx, objects, name)
+		if key, err := find(ctx, objects, name); !fault.Is(err, fault.NotFound) {
+			return key, err
+		}
 	}
 	history, err := decide.History(ctx, objects, name)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"verdict/shared/feature"
 	"verdict/shared/lake"
 	"verdict/shared/metric"
+	"verdict/shared/stats"
 )
 
 // Keeper stores a bundle for each evaluation on which the decider decides. It implements decide.Archive.
@@ -66,7 +67,11 @@ func (k *Keeper) Keep(ctx context.Context, evidence decide.Evidence, concluded d
 	if err != nil {
 		return "", err
 	}
-	report, err := b.verify(content, *input)
+	read, err := Decode(content) // as a stranger will
+	if err != nil {
+		return "", fmt.Errorf("keep bundle of %s: %w", e.ID, err)
+	}
+	report, err := read.verify(content, func(*experiment.Experiment) stats.Hybrid { return input.Rule })
 	if err != nil {
 		return "", fmt.Errorf("keep bundle of %s: %w", e.ID, err)
 	}

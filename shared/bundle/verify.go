@@ -2,17 +2,19 @@ package bundle
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
-	"runtime"
 	"slices"
 	"strings"
-	"time"
 
 	"verdict/shared/decide"
 	"verdict/shared/evaluate"
+	"verdict/shared/experiment"
 	"verdict/shared/fault"
+	"verdict/shared/stats"
 )
 
 // Difference is one field that does not come out again.
@@ -24,7 +26,8 @@ type Difference struct {
 
 // Report says what became of recomputing a bundle.
 type Report struct {
-	Hash        string       `json:"hash"` // of the content that was read
+	Hash        string       `json:"hash"`          // of the content that was read
+	Named       string       `json:"named_by_file"` // the hash that the file's name states, or empty
 	Experiment  string       `json:"experiment_id"`
 	AsOf        string       `json:"as_of"`
 	Verdict     string       `json:"verdict"`
@@ -49,24 +52,23 @@ func Verify(name string, file []byte) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	in, err := b.given()
+	report, err := b.verify(content, evaluate.Rule)
+	if err != nil {
+		return report, err
+	}
+	if report.Named = Stated(name); report.Named != "" && report.Named != report.Hash {
+		report.Differences = append(report.Differences, Difference{"name", report.Named, report.Hash})
+	}
+	return report, nil
+}
+
+// verify recomputes. A rule takes a while to plan, so whoever knows it gives it.
+func (b *Bundle) verify(content []byte, rule func(*experiment.Experiment) stats.Hybrid) (Report, error) {
+	in, err := b.input()
 	if err != nil {
 		return Report{}, fault.New(fault.Invalid, "verify bundle: %w", err)
 	}
-	in.Rule = evaluate.Rule(in.Experiment)
-	report, err := b.verify(content, in)
-	if stated := Stated(name); err == nil && stated != "" && stated != report.Hash {
-		report.Differences = append(report.Differences, Difference{"name", stated, report.Hash})
-	}
-	return report, err
-}
-
-// verify recomputes with a rule that is known.
-func (b *Bundle) verify(content []byte, in evaluate.Input) (Report, error) {
-	var err error
-	if in.AsOf, err = time.Parse(time.DateOnly, b.AsOf); err != nil {
-		return Report{}, fault.New(fault.Invalid, "verify bundle: %w", err)
-	}
+	in.Rule = rule(in.Experiment)
 	results, checks := evaluate.Evaluate(in)
 	evidence := decide.Gather(in.Experiment, results, checks, in.AsOf)
 	evidence.Rollout = b.Rollout
@@ -75,35 +77,59 @@ func (b *Bundle) verify(content []byte, in evaluate.Input) (Report, error) {
 		return Report{}, err
 	}
 
-	report := Report{Experiment: in.Experiment.ID, AsOf: b.AsOf, Engine: b.Engine, Differences: []Difference{}}
+	report := Report{Hash: contentHash(content), Experiment: in.Experiment.ID, AsOf: b.AsOf, Engine: b.Engine, Differences: []Difference{}}
 	_ = json.Unmarshal(b.Decision["verdict"], &report.Verdict) // compared below
-	c := comparison{report: &report, exact: b.Engine.Architecture == runtime.GOARCH}
-	c.text("experiment.hash", b.Experiment.Hash, hash(b.Experiment.Text))
-	c.text("experiment.hash as this version reads it", b.Experiment.Hash, in.Experiment.Hash())
-	for i, m := range b.Metrics {
-		c.text("metrics["+in.Metrics[i].Name+"].hash", m.Hash, hash(m.Text))
-		c.text(fmt.Sprintf("metrics[%d].name", i), in.Experiment.Metrics[i].Name, in.Metrics[i].Name)
+	c := comparison{report: &report, exact: b.Engine.alike(thisEngine()), words: b.Engine.Version == evaluate.Version}
+	if err := c.given(b, in); err != nil {
+		return Report{}, err
 	}
 	again.Results = c.rows("results", b.Results, again.Results, "metric", "variant")
 	again.Checks = c.rows("checks", b.Checks, again.Checks, "name")
 	again.Decision = c.row("decision", b.Decision, again.Decision)
-
-	recomputed, _, err := again.Encode()
-	if err != nil {
-		return Report{}, err
-	}
-	report.Hash = contentHash(content)
-	report.Identical = bytes.Equal(content, recomputed)
-	if !report.Identical && c.exact && report.OK() {
-		c.differ("file", "these bytes", "the same figures in other bytes: it was not written by Verdict, or by a newer one")
-	}
-	return report, nil
+	return report, c.bytes(content, b, &again)
 }
 
 // comparison collects differences.
 type comparison struct {
 	report *Report
-	exact  bool // the numbers were computed on an architecture like this one
+	exact  bool // the numbers were computed by an engine like this one
+	words  bool // and so were the words; an older version's are its own
+}
+
+// given compares what was given with the hashes that the bundle states for it.
+func (c comparison) given(b *Bundle, in evaluate.Input) error {
+	parts, err := b.parts()
+	if err != nil {
+		return err
+	}
+	for _, name := range sortedColumns(parts, b.Given) {
+		c.text(name, cmp.Or(b.Given[name], "nothing"), cmp.Or(parts[name], "nothing"))
+	}
+	c.text("experiment.hash", b.Experiment.Hash, in.Experiment.Hash())
+	for i, m := range b.Metrics {
+		c.text("metrics["+in.Metrics[i].Name+"].hash", m.Hash, hash(m.Text))
+		c.text(fmt.Sprintf("metrics[%d].name", i), in.Experiment.Metrics[i].Name, in.Metrics[i].Name)
+	}
+	return nil
+}
+
+// bytes compares the file with what Verdict writes for what is stated in it, and for what came out.
+func (c comparison) bytes(content []byte, stated, recomputed *Bundle) error {
+	written, _, err := stated.Encode()
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(content, written) {
+		c.differ("file", "these bytes", "other bytes for the same: it was not written by Verdict")
+	}
+	if written, _, err = recomputed.Encode(); err != nil {
+		return err
+	}
+	c.report.Identical = bytes.Equal(content, written)
+	if !c.report.Identical && c.exact && c.report.OK() {
+		c.differ("file", "these rows", "the same rows in another order")
+	}
+	return nil
 }
 
 func (c comparison) differ(field, stated, recomputed string) {
@@ -116,7 +142,7 @@ func (c comparison) text(field, stated, recomputed string) {
 	}
 }
 
-// rows compares tables by their keys. It returns the recomputed rows with the columns that are stated: a newer version
+// rows compares tables by their keys. It returns the recomputed rows, with the columns that are stated: a newer engine
 // may know more.
 func (c comparison) rows(table string, stated, recomputed []Row, key ...string) []Row {
 	name := func(r Row) string {
@@ -131,18 +157,18 @@ func (c comparison) rows(table string, stated, recomputed []Row, key ...string) 
 	if len(stated) != len(recomputed) {
 		c.differ(table, fmt.Sprintf("%d rows", len(stated)), fmt.Sprintf("%d rows", len(recomputed)))
 	}
-	out := make([]Row, 0, len(stated))
-	for _, s := range stated {
-		at := slices.IndexFunc(recomputed, func(r Row) bool { return name(r) == name(s) })
+	out := make([]Row, 0, len(recomputed))
+	for _, r := range recomputed {
+		at := slices.IndexFunc(stated, func(s Row) bool { return name(s) == name(r) })
 		if at < 0 {
-			c.differ(name(s), "a row", "none")
+			c.differ(name(r), "none", "a row")
 			continue
 		}
-		out = append(out, c.row(name(s), s, recomputed[at]))
+		out = append(out, c.row(name(r), stated[at], r))
 	}
-	for _, r := range recomputed {
-		if !slices.ContainsFunc(stated, func(s Row) bool { return name(s) == name(r) }) {
-			c.differ(name(r), "none", "a row")
+	for _, s := range stated {
+		if !slices.ContainsFunc(recomputed, func(r Row) bool { return name(r) == name(s) }) {
+			c.differ(name(s), "a row", "none")
 		}
 	}
 	return out
@@ -156,27 +182,49 @@ func (c comparison) row(name string, stated, recomputed Row) Row {
 		switch {
 		case !known:
 			c.differ(name+"."+column, string(stated[column]), "not known to this version")
-		case c.same(stated[column], now):
-			out[column] = now
-		default:
-			out[column] = now
+			continue
+		case !c.words && isWords(column) && slices.Equal(codes(stated[column]), codes(now)):
+			now = stated[column]
+		case !c.same(stated[column], now):
 			c.differ(name+"."+column, string(stated[column]), string(now))
+		}
+		out[column] = now
+	}
+	for _, column := range sortedColumns(recomputed) {
+		if _, ok := stated[column]; !ok && c.words {
+			c.differ(name+"."+column, "nothing", string(recomputed[column]))
 		}
 	}
 	return out
 }
 
-func sortedColumns(r Row) []string {
+// isWords tells which columns are sentences for people. A new version may say the same better.
+func isWords(column string) bool {
+	return slices.Contains([]string{"detail", "reason", "headline", "reasons"}, column)
+}
+
+// codes are what machines read of reasons; a sentence has none.
+func codes(text json.RawMessage) []string {
+	var reasons []decide.Reason
+	_ = json.Unmarshal(text, &reasons) // a sentence is no list
 	var out []string
-	for column := range r {
-		out = append(out, column)
+	for _, r := range reasons {
+		out = append(out, r.Code)
 	}
-	slices.Sort(out)
 	return out
 }
 
-// tolerance is how far a number may be off that another architecture computed: its compiler fuses multiplications with
-// additions, and its exponentials and logarithms round otherwise. See docs/adr/0009 for what was measured.
+// sortedColumns lists the keys of maps.
+func sortedColumns[V any](all ...map[string]V) []string {
+	var out []string
+	for _, m := range all {
+		out = slices.AppendSeq(out, maps.Keys(m))
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// tolerance is how far a number may be off that an unlike engine computed. docs/adr/0013 has what was measured.
 const (
 	tolerance = 1e-9  // relative
 	nothing   = 1e-12 // absolute: p-values below it are equally small

@@ -46,7 +46,8 @@ func Gather(e *experiment.Experiment, results []evaluate.Result, checks []evalua
 
 // Decide concludes from the evidence at one moment. It is a pure function: no clock, no history.
 //
-// In this order: an experiment whose validity is in doubt is blocked, whatever its effects. A
+// In this order: an experiment whose validity is in doubt is blocked, whatever its effects, unless a variant is dead: no
+// doubt about who was counted makes none of many. A
 // variant ships after the minimum run, a week's cycle and the ramp when a goal is better, none is worse, every
 // guardrail is shown not to be worse by its margin, and every check has passed. The experiment is rolled back,
 // any day, when a variant violates a guardrail (of several variants none can be taken out without
@@ -75,7 +76,8 @@ func identify(d Decision) string {
 
 func (in Evidence) conclude(d *Decision) {
 	e := in.Experiment
-	if reasons := in.failedChecks(); reasons != nil {
+	outage := in.outage()
+	if reasons := in.failedChecks(); reasons != nil && outage == nil {
 		d.Verdict, d.Reasons = Blocked, reasons
 		d.Headline = e.Name + " is blocked: its numbers cannot be trusted"
 		return
@@ -86,6 +88,11 @@ func (in Evidence) conclude(d *Decision) {
 		if reasons := in.harm(v); reasons != nil {
 			harmed, harm = append(harmed, v), append(harm, reasons...)
 		}
+	}
+	if outage != nil {
+		d.Verdict, d.Variant, d.Action, d.Reasons = RollBack, e.Control, Rollback, slices.Concat(outage, harm, in.failedChecks())
+		d.Headline = "Roll back " + e.Name + ": an outage"
+		return
 	}
 	violated := slices.ContainsFunc(harm, func(r Reason) bool { return r.Code == guardrailViolated })
 	day := int(in.AsOf.Sub(e.Start.Time).Hours() / 24)
@@ -128,11 +135,11 @@ func (in Evidence) end(d *Decision) {
 		case bestCase(r) < e.MDE:
 			excluded++
 			reasons = append(reasons, Reason{"no_effect", fmt.Sprintf(
-				"%s of %s: an improvement of %s, the least of interest, is ruled out: %s.", r.Label, r.Variant, share(e.MDE), change(r))})
+				"%s of %s: an improvement of %s, the least of interest, is ruled out: %s.", r.Label, r.Variant, share(e.MDE), Estimate(r))})
 		default:
 			reasons = append(reasons, Reason{"undecided", fmt.Sprintf(
 				"%s of %s: an improvement of %s, the least of interest, is neither shown nor ruled out with %d units: %s.",
-				r.Label, r.Variant, share(e.MDE), r.UnitsControl+r.UnitsTreatment, change(r))})
+				r.Label, r.Variant, share(e.MDE), r.UnitsControl+r.UnitsTreatment, Estimate(r))})
 		}
 	}
 	d.Reasons = slices.Concat(reasons, in.openGuardrails())
@@ -181,6 +188,20 @@ func (in Evidence) unchecked() []Reason {
 // guardrailViolated is the code of the reason that rolls back by itself.
 const guardrailViolated = "guardrail_violated"
 
+// outage lists what is dead in a variant: a goal or guardrail that is 0 of its units, significantly, and not in
+// control. Its users are given back what works although a check failed, and although other variants do well.
+func (in Evidence) outage() []Reason {
+	var out []Reason
+	for _, r := range in.Results {
+		harmful := r.Guardrail == "violated" || r.Role == string(experiment.Goal) && r.Significance == "worse"
+		if harmful && r.Direction == "increase" && r.MeanTreatment == 0 && r.MeanControl > 0 {
+			out = append(out, Reason{"outage", fmt.Sprintf(
+				"%s of %s is 0 with %d units, against %.4g of %s.", r.Label, r.Variant, r.UnitsTreatment, r.MeanControl, r.Control)})
+		}
+	}
+	return out
+}
+
 // harm lists why a variant must not go on.
 func (in Evidence) harm(variant string) []Reason {
 	var out []Reason
@@ -189,9 +210,9 @@ func (in Evidence) harm(variant string) []Reason {
 		case r.Variant != variant:
 		case r.Guardrail == "violated":
 			out = append(out, Reason{guardrailViolated, fmt.Sprintf(
-				"%s of %s is worse by more than the %s that is tolerated: %s.", r.Label, variant, share(r.Margin), change(r))})
+				"%s of %s is worse by more than the %s that is tolerated: %s.", r.Label, variant, share(r.Margin), Estimate(r))})
 		case r.Role == string(experiment.Goal) && r.Significance == "worse":
-			out = append(out, Reason{"goal_worse", fmt.Sprintf("%s of %s got worse: %s.", r.Label, variant, change(r))})
+			out = append(out, Reason{"goal_worse", fmt.Sprintf("%s of %s got worse: %s.", r.Label, variant, Estimate(r))})
 		}
 	}
 	return out
@@ -222,7 +243,7 @@ func (in Evidence) winner(harmed []string) (winner string, why []Reason) {
 			case r.Guardrail == "non_inferior":
 				safe++
 				reasons = append(reasons, Reason{"guardrail_safe", fmt.Sprintf(
-					"%s of %s is not worse by %s or more: %s.", r.Label, v, share(r.Margin), change(r))})
+					"%s of %s is not worse by %s or more: %s.", r.Label, v, share(r.Margin), Estimate(r))})
 			}
 		}
 		if safe == guardrails && better > best {
@@ -296,12 +317,12 @@ func bestCase(r evaluate.Result) float64 {
 }
 
 func goalBetter(r evaluate.Result) Reason {
-	return Reason{"goal_better", fmt.Sprintf("%s of %s is better: %s.", r.Label, r.Variant, change(r))}
+	return Reason{"goal_better", fmt.Sprintf("%s of %s is better: %s.", r.Label, r.Variant, Estimate(r))}
 }
 
-// change says how much a metric changed: relatively where that has bounds, which it has not against
+// Estimate says how much a metric changed: relatively where that has bounds, which it has not against
 // next to nothing, and else from what to what.
-func change(r evaluate.Result) string {
+func Estimate(r evaluate.Result) string {
 	if math.IsInf(r.LiftLow, 0) || math.IsInf(r.LiftHigh, 0) {
 		return fmt.Sprintf("%.4g against %.4g of %s", r.MeanTreatment, r.MeanControl, r.Control)
 	}

@@ -81,6 +81,10 @@ func TestDecide(t *testing.T) {
 	another.Metric, another.Label = "revenue", "Revenue"
 	clicks := goal("short", worse, -0.3, -0.1)
 	clicks.Role, clicks.Metric = "secondary", "clicks"
+	weekend := goal("short", better, 0.1, 0.2)
+	weekend.Days = 6
+	dead := goal("short", worse, -1, -1)
+	dead.MeanTreatment = 0
 	for name, c := range map[string]struct {
 		treatments []string
 		day        int
@@ -92,6 +96,21 @@ func TestDecide(t *testing.T) {
 			two, 7, checks("pass", "pass"),
 			[]evaluate.Result{goal("short", better, 0.1, 0.2), guardrail("short", safe)},
 			want{decide.Ship, decide.Conclude, "short", "goal_better guardrail_safe"},
+		},
+		"a goal has not seen a week": {
+			two, 8, checks("pass", "pass"),
+			[]evaluate.Result{weekend, guardrail("short", safe)},
+			want{decide.Running, "", "", "weekly_cycle"},
+		},
+		"an outage while a check fails": {
+			two, 3, checks("fail", "pass"),
+			[]evaluate.Result{dead, guardrail("short", open)},
+			want{decide.RollBack, decide.Rollback, "control", "outage goal_worse srm"},
+		},
+		"an outage of one variant while another wins": {
+			three, 7, checks("pass", "pass"),
+			[]evaluate.Result{dead, guardrail("short", safe), goal("long", better, 0.1, 0.2), guardrail("long", open)},
+			want{decide.RollBack, decide.Rollback, "control", "outage goal_worse"},
 		},
 		"ship when less is better": {
 			two, 7, checks("pass", "pass"),

@@ -38,8 +38,11 @@ type Decision struct {
 	Flag         string    `lake:"flag" json:"flag"`
 	Mode         string    `lake:"mode" json:"mode"`
 	DecidedAt    time.Time `lake:"decided_at" json:"decided_at"`
-	AppliedAt    time.Time `lake:"applied_at" json:"applied_at,omitzero"` // zero: not applied
-	Revision     string    `lake:"revision" json:"revision"`              // of the flag platform afterwards
-	Change       string    `lake:"change_detail" json:"change_detail"`    // what was sent to the platform
-	Bundle       string    `lake:"bundle" json:"bundle,omitempty"`        // key of the object that holds all that was decided on
+	AppliedAt    time.Time `lake:"applied_at" json:"applied_at,omitzero"`    // zero: not applied
+	Revision     string    `lake:"revision" json:"revision"`                 // of the flag platform afterwards
+	Change       string    `lake:"change_detail" json:"change_detail"`       // what was sent to the platform
+	Answer       Answer    `lake:"answer" json:"answer,omitempty"`           // in mode propose: what people said; empty: nothing yet
+	AnsweredBy   string    `lake:"answered_by" json:"answered_by,omitempty"` // who
+	AnsweredAt   time.Time `lake:"answered_at" json:"answered_at,omitzero"`
+	Bundle       string    `lake:"bundle" json:"bundle,omitempty"` // key of the object that holds all that was decided on
 }

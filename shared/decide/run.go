@@ -94,8 +94,30 @@ func (d *Decider) one(ctx context.Context, in Evidence, recorded []feature.Row) 
 			fresh = &decision
 		}
 	}
-	for i, decision := range history {
-		if !due(history, i, in.Experiment) {
+	for i := range history {
+		if !waits(history, i, in.Experiment) {
+			continue
+		}
+		if history[i].Mode == string(experiment.Propose) && history[i].Answer == "" {
+			if err := d.heed(ctx, history, i); err != nil {
+				return fresh, err
+			}
+		}
+		decision := history[i]
+		if !due(decision) {
+			continue
+		}
+		why, err := d.withheld(ctx, decision, in)
+		if err != nil {
+			return fresh, err
+		}
+		if why != "" {
+			if decision.Change != why {
+				decision.Change = why
+				if err := d.note(ctx, i, decision); err != nil {
+					return fresh, err
+				}
+			}
 			continue
 		}
 		applied, err := d.act(ctx, decision)
@@ -123,12 +145,17 @@ func (d *Decider) conclude(ctx context.Context, in Evidence) (Decision, error) {
 	return decision, nil
 }
 
-// due tells whether a decision asks for something that has not been done. One on a definition that people have
+// waits tells whether a decision asks for something that has not been done. One on a definition that people have
 // replaced since is theirs to withdraw, and a step of a ramp is not made up for once another decision stands.
-func due(history []Decision, i int, e *experiment.Experiment) bool {
+func waits(history []Decision, i int, e *experiment.Experiment) bool {
 	h := history[i]
 	overtaken := h.Action == Ramp && i < len(history)-1
-	return h.Definition == e.Hash() && h.Action != "" && h.Mode == string(experiment.Auto) && h.AppliedAt.IsZero() && !overtaken
+	return h.Definition == e.Hash() && h.Action != "" && h.AppliedAt.IsZero() && !overtaken
+}
+
+// due tells whether what a decision asks for is to be done now.
+func due(h Decision) bool {
+	return h.Mode == string(experiment.Auto) || h.Mode == string(experiment.Propose) && h.Answer == Approved
 }
 
 // refresh lets the word on a running experiment say what is known today: how far it is and what it

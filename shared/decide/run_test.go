@@ -52,6 +52,9 @@ func newHome(t *testing.T, experiments ...*experiment.Experiment) *home {
 	var flags []feature.Flag
 	for _, e := range experiments {
 		rule := feature.Rule{Key: e.ID, Kind: feature.Experiment, Included: 1}
+		if len(e.Ramp) > 0 {
+			rule.Included = e.FirstTraffic()
+		}
 		for _, v := range e.Variants {
 			rule.Variants = append(rule.Variants, feature.Variant(v))
 		}

@@ -13,9 +13,10 @@ import (
 	"verdict/shared/stats"
 )
 
-// Version names the engine. It rises with every change by which the same statistics give other figures: bundles
-// (shared/bundle) say by which version they were made.
-const Version = "1"
+// Version is the engine's. It rises with every change by which the same statistics give other figures or other words:
+// bundles (shared/bundle) say by which version they were made, and verify for ever. Figures of older versions have to
+// come out as they did: what changes a figure keeps the old way beside the new one (docs/adr/0013).
+const Version = 1
 
 const (
 	// sequentialShare is the part of alpha that the running rule may spend; the rest is kept for

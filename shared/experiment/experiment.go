@@ -142,18 +142,23 @@ func (e *Experiment) After(included float64) (at Step, next float64, more bool) 
 	return at, 0, false
 }
 
-// Hash identifies the definition: it changes when anything that could change a verdict does. A split of the
-// readout, a note or a budget does not: a decided experiment would else be decided on again. A field that is new in
+// Hash identifies the definition: it changes when anything that could change a verdict does. A field that is new in
 // a version of Verdict is left out when it is empty, or every running experiment would start anew with the version.
 func (e *Experiment) Hash() string {
-	decisive := *e
-	decisive.Segments, decisive.Notes, decisive.Budget = nil, "", Budget{}
-	b, err := json.Marshal(decisive)
+	b, err := json.Marshal(e.Decisive())
 	if err != nil {
 		panic("experiment: its definition does not marshal: " + err.Error()) // plain fields only: cannot happen
 	}
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:8])
+}
+
+// Decisive is the definition without what changes no verdict: a split of the readout, notes, a budget. A decided
+// experiment would else be decided on again.
+func (e *Experiment) Decisive() *Experiment {
+	out := *e
+	out.Segments, out.Notes, out.Budget = nil, "", Budget{}
+	return &out
 }
 
 // Load reads every *.yaml under dir, in name order. metrics tells which metrics exist. Broken

@@ -141,6 +141,17 @@ func (g *Graph) Add(l Link) {
 	g.touch(b)
 }
 
+// Seen says when an id was first seen, where that was before its first link.
+func (g *Graph) Seen(id string, first time.Time) {
+	g.node(id, uint32(min(max(first.Unix(), 0), 1<<32-1))) //nolint:gosec // clamped
+}
+
+// Barred tells whether an id links nobody, whatever it is linked to: a shared device, for one.
+func (g *Graph) Barred(id string) bool {
+	n, ok := g.names.find(id)
+	return ok && g.barred(&g.nodes[n]) != Untried
+}
+
 // Veto says that two ids are not of one person. It undoes a merge for good: the two stay apart
 // whatever else links them, also after a rebuild.
 func (g *Graph) Veto(a, b string) {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"verdict/shared/fault"
+	"verdict/shared/identity/linkage"
 	"verdict/shared/lake"
 	"verdict/shared/table"
 )
@@ -46,6 +47,8 @@ type Merge struct {
 	Right     string    `lake:"right_unit"`
 	FirstSeen time.Time `lake:"first_seen"`
 	Reason    string    `lake:"reason"`
+	// Probability that the two ids are one person's; 1 for a sign-in.
+	Confidence float64 `lake:"confidence"`
 }
 
 // Outcome is a row of identity_outcome: how many links met a fate when the units were last made.
@@ -69,26 +72,59 @@ func Outcomes(g *Graph) []Outcome {
 	return out
 }
 
-// Resolve makes units of edges, less those that a veto keeps apart. Its log is as if nothing had been
-// known before.
-func Resolve(edges []Edge, vetoes []Veto, guards Guards, now time.Time) ([]Member, *Graph) {
+// Evidence is all that units are made of.
+type Evidence struct {
+	Edges   []Edge
+	Devices []Device // where devices are linked
+	Vetoes  []Veto
+}
+
+// Resolve makes units of evidence, and gives the ids that are of another unit than themselves. It depends on nothing
+// else, also not on the order. The graph's log is as if nothing had been known before.
+func Resolve(in Evidence, guards Guards, s linkage.Settings, now time.Time) ([]Member, *Graph, error) {
 	g := NewGraph(guards)
-	for _, v := range vetoes {
+	for _, v := range in.Vetoes {
 		g.Veto(v.A, v.B)
 	}
-	for _, e := range edges {
+	for _, e := range in.Edges {
 		g.Add(Link{A: "a:" + e.AnonymousID, B: "u:" + e.UserID, First: e.FirstSeen})
 	}
 	g.Settle(now)
+	if s.LinkDevices {
+		probable, err := suppose(in.Devices, g, s)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, d := range in.Devices {
+			g.Seen("a:"+d.ID, d.FirstSeen)
+		}
+		for _, l := range probable {
+			g.Add(l)
+		}
+		g.Settle(now)
+	}
 	out := []Member{}
-	for _, e := range edges {
+	for _, e := range in.Edges {
 		if user := "u:" + e.UserID; g.Unit("a:"+e.AnonymousID) == user {
-			out = append(out, Member{"a:" + e.AnonymousID, user, "signed_in", 1, e.FirstSeen})
+			out = append(out, Member{"a:" + e.AnonymousID, user, signedIn, 1, e.FirstSeen})
+		}
+	}
+	if s.LinkDevices {
+		for m := range g.Members() {
+			if m.Probability < 1 {
+				out = append(out, Member{m.ID, m.Unit, linked, float64(m.Probability), m.Since})
+			}
 		}
 	}
 	slices.SortFunc(out, func(a, b Member) int { return strings.Compare(a.EntityID, b.EntityID) })
-	return out, g
+	return out, g, nil
 }
+
+// How an id came to its unit.
+const (
+	signedIn = "signed_in"
+	linked   = "linked"
+)
 
 // news compares the merges of a graph with those that a log, replayed, says stand.
 func news(log []Merge, g *Graph, now time.Time) []Merge {
@@ -109,7 +145,11 @@ func news(log []Merge, g *Graph, now time.Time) []Merge {
 	}
 	for c := range g.Log() {
 		if _, ok := standing[[2]string{c.Link.A, c.Link.B}]; c.Merged && !ok {
-			out = append(out, Merge{now, "merged", c.Link.A, c.Link.B, c.Left, c.Right, c.Link.First, "signed in"})
+			reason := "signed in"
+			if c.Link.Probability < 1 {
+				reason = linked
+			}
+			out = append(out, Merge{now, "merged", c.Link.A, c.Link.B, c.Left, c.Right, c.Link.First, reason, float64(c.Link.Probability)})
 		}
 	}
 	for pair, m := range standing {
@@ -124,34 +164,25 @@ func news(log []Merge, g *Graph, now time.Time) []Merge {
 	return out
 }
 
-// Resolver keeps identity_map and its log, identity_merge, up to date with identity_edge, and says in identity_outcome
-// and identity_veto what became of the edges.
+// Resolver keeps identity_map and its log, identity_merge, up to date with identity_edge, and with identity_signal
+// where devices are linked, and says in identity_outcome and identity_veto what became of the links.
 type Resolver struct {
-	Objects lake.Objects
-	Engine  lake.Engine
-	Catalog lake.Catalog
-	NewRun  func() string
-	Now     func() time.Time
+	Objects  lake.Objects
+	Engine   lake.Engine
+	Catalog  lake.Catalog
+	NewRun   func() string
+	Now      func() time.Time
+	Settings linkage.Settings
 }
 
-// Run makes identity_map anew when the edges or the vetoes have changed, and returns the number of
-// its rows, or -1 when nothing was to do. The log is written first: a run that dies between the two
-// is repeated and finds its changes logged.
+// Run makes identity_map anew when the evidence has changed, and returns the number of its rows, or -1 when nothing was
+// to do. The log is written first: a run that dies between the two is repeated and finds its changes logged.
 func (r *Resolver) Run(ctx context.Context) (int, error) {
-	edges, err := r.Catalog.Table(ctx, "identity_edge")
-	if err != nil {
-		return 0, fmt.Errorf("resolve identities: %w", err)
-	}
-	vetoes, err := Vetoes(ctx, r.Objects)
-	if err != nil {
-		return 0, fmt.Errorf("resolve identities: %w", err)
-	}
 	guards := DefaultGuards()
-	rules, err := json.Marshal([]any{vetoes, guards})
+	source, since, vetoes, err := r.source(ctx, guards)
 	if err != nil {
 		return 0, fmt.Errorf("resolve identities: %w", err)
 	}
-	source := fmt.Sprintf("%s %x", edges.Partitions[0].Location, sha256.Sum256(rules))
 	current, err := r.Catalog.Table(ctx, "identity_map")
 	if err != nil && !fault.Is(err, fault.NotFound) {
 		return 0, fmt.Errorf("resolve identities: %w", err)
@@ -159,11 +190,19 @@ func (r *Resolver) Run(ctx context.Context) (int, error) {
 	if len(current.Partitions) > 0 && current.Partitions[0].Source == source {
 		return -1, nil
 	}
-	rows, err := lake.Read[Edge](ctx, r.Engine, "select anonymous_id, user_id, events, first_seen, last_seen from identity_edge")
-	if err != nil {
+	in := Evidence{Vetoes: vetoes}
+	if in.Edges, err = lake.Read[Edge](ctx, r.Engine, "select anonymous_id, user_id, events, first_seen, last_seen from identity_edge"); err != nil {
 		return 0, fmt.Errorf("read identity edges: %w", err)
 	}
-	members, graph := Resolve(rows, vetoes, guards, r.Now())
+	if r.Settings.LinkDevices {
+		if in.Devices, err = lake.Read[Device](ctx, r.Engine, DeviceQuery(since)); err != nil {
+			return 0, fmt.Errorf("read signals of devices: %w", err)
+		}
+	}
+	members, graph, err := Resolve(in, guards, r.Settings, r.Now())
+	if err != nil {
+		return 0, fmt.Errorf("resolve identities: %w", err)
+	}
 	if err := r.log(ctx, graph); err != nil {
 		return 0, err
 	}
@@ -177,15 +216,73 @@ func (r *Resolver) Run(ctx context.Context) (int, error) {
 	return len(members), nil
 }
 
+// source fingerprints the evidence, and gives what of it is at hand: the vetoes, and the first day of the signals that
+// count.
+func (r *Resolver) source(ctx context.Context, guards Guards) (source, since string, vetoes []Veto, err error) {
+	edges, err := r.Catalog.Table(ctx, "identity_edge")
+	if err != nil {
+		return "", "", nil, err
+	}
+	if vetoes, err = Vetoes(ctx, r.Objects); err != nil {
+		return "", "", nil, err
+	}
+	parts := []any{vetoes, guards}
+	if r.Settings.LinkDevices {
+		signals, err := r.Catalog.Table(ctx, "identity_signal")
+		if err != nil {
+			return "", "", nil, err
+		}
+		if since, err = firstDay(r.Settings, signals); err != nil {
+			return "", "", nil, err
+		}
+		for _, p := range signals.Partitions {
+			if p.Values[0] >= since {
+				parts = append(parts, p.Location)
+			}
+		}
+		parts = append(parts, r.Settings)
+	}
+	rules, err := json.Marshal(parts)
+	if err != nil {
+		return "", "", nil, err
+	}
+	return fmt.Sprintf("%s %x", edges.Partitions[0].Location, sha256.Sum256(rules)), since, vetoes, nil
+}
+
+// firstDay is the first of the days that count: back from the latest, not from today, so that it follows from the data.
+func firstDay(s linkage.Settings, signals lake.Table) (string, error) {
+	if len(signals.Partitions) == 0 {
+		return "", nil
+	}
+	latest, err := time.Parse(time.DateOnly, signals.Partitions[len(signals.Partitions)-1].Values[0])
+	if err != nil {
+		return "", fault.New(fault.Invalid, "read days of identity_signal: %w", err)
+	}
+	return latest.AddDate(0, 0, 1-s.Days).Format(time.DateOnly), nil
+}
+
+// Log reads identity_merge, oldest entry first; one that is not there yet is fault.NotFound.
+func Log(ctx context.Context, engine lake.Engine, catalog lake.Catalog) ([]Merge, error) {
+	t, err := catalog.Table(ctx, "identity_merge")
+	if err != nil {
+		return nil, fmt.Errorf("read merge log: %w", err)
+	}
+	confidence := ""
+	if !slices.ContainsFunc(t.Columns, func(c lake.Column) bool { return c.Name == "confidence" }) {
+		confidence = ", 1e0 as confidence" // of a version that knew sign-ins only
+	}
+	log, err := lake.Read[Merge](ctx, engine, "select *"+confidence+" from identity_merge order by changed_at, change, entity_a, entity_b")
+	if err != nil {
+		return nil, fmt.Errorf("read merge log: %w", err)
+	}
+	return log, nil
+}
+
 // log adds what is new to identity_merge.
 func (r *Resolver) log(ctx context.Context, g *Graph) error {
-	var log []Merge
-	_, err := r.Catalog.Table(ctx, "identity_merge")
-	if err == nil {
-		log, err = lake.Read[Merge](ctx, r.Engine, "select * from identity_merge order by changed_at, change, entity_a, entity_b")
-	}
+	log, err := Log(ctx, r.Engine, r.Catalog)
 	if err != nil && !fault.Is(err, fault.NotFound) {
-		return fmt.Errorf("read merge log: %w", err)
+		return err
 	}
 	added := news(log, g, r.Now())
 	if len(added) == 0 && err == nil {

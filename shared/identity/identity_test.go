@@ -10,18 +10,22 @@ import (
 	"verdict/shared/embedded/directory"
 	"verdict/shared/embedded/duck"
 	"verdict/shared/identity"
+	"verdict/shared/identity/linkage"
 	"verdict/shared/lake"
 	"verdict/shared/table"
 )
 
 func TestOneUserPerUnit(t *testing.T) {
-	got, _ := identity.Resolve([]identity.Edge{
+	got, _, err := identity.Resolve(identity.Evidence{Edges: []identity.Edge{
 		{AnonymousID: "phone", UserID: "ann", FirstSeen: noon},
 		{AnonymousID: "laptop", UserID: "ann"},
 		{AnonymousID: "kiosk", UserID: "ann"},
 		{AnonymousID: "kiosk", UserID: "bob"},
 		{AnonymousID: "lent", UserID: "ann"},
-	}, []identity.Veto{{A: "u:ann", B: "a:lent"}}, identity.DefaultGuards(), noon)
+	}, Vetoes: []identity.Veto{{A: "u:ann", B: "a:lent"}}}, identity.DefaultGuards(), linkage.DefaultSettings(), noon)
+	if err != nil {
+		t.Fatal(err)
+	}
 	want := []identity.Member{
 		{EntityID: "a:laptop", UnitID: "u:ann", Method: "signed_in", Confidence: 1},
 		{EntityID: "a:phone", UnitID: "u:ann", Method: "signed_in", Confidence: 1, Since: noon},
@@ -104,7 +108,7 @@ func TestTheMapFollowsTheEdges(t *testing.T) {
 	}
 	log, err := lake.Read[identity.Merge](t.Context(), w, "select * from identity_merge order by changed_at")
 	entry := func(hour int, change, device, reason string) identity.Merge {
-		return identity.Merge{At: noon.Add(time.Duration(hour) * time.Hour), Change: change, A: device, B: "u:ann", Left: device, Right: "u:ann", FirstSeen: noon, Reason: reason}
+		return identity.Merge{At: noon.Add(time.Duration(hour) * time.Hour), Change: change, A: device, B: "u:ann", Left: device, Right: "u:ann", FirstSeen: noon, Reason: reason, Confidence: 1}
 	}
 	wantLog := []identity.Merge{
 		entry(0, "merged", "a:phone", "signed in"), entry(1, "merged", "a:laptop", "signed in"),

@@ -64,10 +64,22 @@ func request(ctx context.Context, in events.APIGatewayV2HTTPRequest) (*http.Requ
 	if len(in.Cookies) > 0 {
 		r.Header.Set("Cookie", strings.Join(in.Cookies, "; "))
 	}
+	if who := in.RequestContext.Authorizer; who != nil && who.IAM != nil && who.IAM.UserARN != "" {
+		r = r.WithContext(context.WithValue(ctx, signer{}, who.IAM.UserARN))
+	}
 	r.Host = in.RequestContext.DomainName
 	r.RemoteAddr = in.RequestContext.HTTP.SourceIP
 	r.RequestURI = r.URL.RequestURI()
 	return r, nil
+}
+
+// signer is the key of a context under which stands who signed its request.
+type signer struct{}
+
+// Signed gives the ARN of who signed a request, as API Gateway's IAM authorizer has checked. No header can say so.
+func Signed(ctx context.Context) (arn string, ok bool) {
+	arn, ok = ctx.Value(signer{}).(string)
+	return arn, ok
 }
 
 type recorder struct {

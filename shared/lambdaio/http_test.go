@@ -209,3 +209,32 @@ func TestResponse(t *testing.T) {
 		})
 	}
 }
+
+// Only what the authorizer has checked says who signed; a header is the client's word.
+func TestSigned(t *testing.T) {
+	iam := &events.APIGatewayV2HTTPRequestContextAuthorizerDescription{IAM: &events.APIGatewayV2HTTPRequestContextAuthorizerIAMDescription{UserARN: "arn:aws:iam::1:role/analyst"}}
+	for name, c := range map[string]struct {
+		authorizer *events.APIGatewayV2HTTPRequestContextAuthorizerDescription
+		want       string
+	}{
+		"signed":             {iam, "arn:aws:iam::1:role/analyst"},
+		"open route":         {nil, ""},
+		"another authorizer": {&events.APIGatewayV2HTTPRequestContextAuthorizerDescription{}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := incoming(http.MethodGet)
+			in.RequestContext.Authorizer = c.authorizer
+			in.Headers = map[string]string{"authorization": "AWS4-HMAC-SHA256 Credential=x", "x-amzn-iam-user-arn": "arn:aws:iam::1:root"}
+			called := false
+			handler := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				called = true
+				if got, ok := lambdaio.Signed(r.Context()); got != c.want || ok != (c.want != "") {
+					t.Errorf("got %q, %t", got, ok)
+				}
+			})
+			if _, err := lambdaio.HTTP(handler)(t.Context(), in); err != nil || !called {
+				t.Errorf("called %t, %v", called, err)
+			}
+		})
+	}
+}

@@ -27,6 +27,14 @@ func (l *lease) Run(ctx context.Context, name string, work func(context.Context)
 	return work(ctx)
 }
 
+// An answer to a proposal starts the decider by SNS, whose event has no time of its own.
+func TestAnEventThatIsNoScheduleIsAboutNow(t *testing.T) {
+	var occasion lambdaio.Occasion
+	if err := json.Unmarshal([]byte(`{"Records": [{"EventSource": "aws:sns", "Sns": {"Message": "a proposal was answered", "Timestamp": "2020-01-01T00:00:00.000Z"}}]}`), &occasion); err != nil || !occasion.ScheduledTime.IsZero() {
+		t.Errorf("%+v, %v", occasion, err)
+	}
+}
+
 func TestAScheduleRunsItsStepsForItsDay(t *testing.T) {
 	now := func() time.Time { return time.Date(2026, 2, 1, 9, 0, 0, 0, time.UTC) }
 	for name, c := range map[string]struct {

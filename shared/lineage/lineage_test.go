@@ -34,7 +34,7 @@ func TestColumns(t *testing.T) {
 		want          []lineage.Origin
 	}{
 		"through a star":         {"fact_event", "session_id", raw("session_id")},
-		"of two columns":         {"fact_event", "entity_id", raw("anonymous_id", "user_id")},
+		"of several columns":     {"fact_event", "entity_id", raw("anonymous_id", "namespace", "session_id", "user_id")},
 		"a field of JSON":        {"fact_event", "value", []lineage.Origin{{Table: "raw_event", Column: "properties", Field: "value"}}},
 		"through two queries":    {"dim_user", "first_seen", []lineage.Origin{{Table: "fact_event", Column: "event_ts"}}},
 		"of a join, by alias":    {"fact_experiment_exposure", "allocation", []lineage.Origin{{Table: "dim_feature", Column: "included"}, {Table: "dim_feature", Column: "share"}}},
@@ -56,7 +56,7 @@ func TestColumns(t *testing.T) {
 // those that are constants.
 func TestEveryColumnOfEveryModelIsRead(t *testing.T) {
 	g, p := graph(t)
-	constants := []string{"dim_user.valid_to", "profile_property.bucket", "ledger_hour.area", "ledger_hour.lines", "ledger_hour.events", "profile_property.events", "identity_edge.events", "dim_user.events", "fact_experiment_exposure.exposures"}
+	constants := []string{"dim_user.valid_to", "profile_property.bucket", "ledger_hour.area", "ledger_hour.lines", "ledger_hour.events", "profile_property.events", "identity_edge.events", "identity_signal.events", "dim_user.events", "fact_experiment_exposure.exposures"}
 	for _, m := range p.Models.Models {
 		for _, c := range p.Models.ColumnsOf(m.Name) {
 			if name := m.Name + "." + c.Name; g.Column(m.Name, c.Name) == nil && !slices.Contains(constants, name) {
@@ -72,7 +72,9 @@ func TestLandedGoesBackThroughModels(t *testing.T) {
 	want := []lineage.Origin{
 		{Table: "identity_map", Column: "unit_id"},
 		{Table: "raw_event", Column: "anonymous_id"},
+		{Table: "raw_event", Column: "namespace"},
 		{Table: "raw_event", Column: "properties", Field: "variant"},
+		{Table: "raw_event", Column: "session_id"},
 		{Table: "raw_event", Column: "user_id"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -111,11 +111,17 @@ func (h *home) landEvents(tb testing.TB, events []event) {
 			properties = fmt.Sprintf(`{"experiment_id":%q,"variant":%q}`, e.experiment, e.variant)
 		}
 		date := e.at.Format(time.DateOnly)
-		rows[i] = fmt.Sprintf("(%s, %s, timestamp '%s', %s, %t, %s, '%s')",
-			lake.Quote(e.entity), lake.Quote(e.name), e.at.Format(lake.TimeLayout), value, e.bot, lake.Quote(properties), date)
+		rows[i] = fmt.Sprintf("('e%d', %s, %s, timestamp '%s', %s, %t, %s, '%s')",
+			i, lake.Quote(e.entity), lake.Quote(e.name), e.at.Format(lake.TimeLayout), value, e.bot, lake.Quote(properties), date)
 		days = append(days, date)
 	}
-	h.publishEvents(tb, "select * from (values "+strings.Join(rows, ",\n")+") as t(entity_id, event_name, event_ts, value, is_bot, properties, event_date)", days)
+	h.publishEvents(tb, `select
+    event_id,
+    entity_id,
+    case when entity_id like 'a:%' then substr(entity_id, 3) end as anonymous_id,
+    case when entity_id like 'u:%' then substr(entity_id, 3) end as user_id,
+    event_name, event_ts, value, is_bot, properties, event_date
+from (values `+strings.Join(rows, ",\n")+") as t(event_id, entity_id, event_name, event_ts, value, is_bot, properties, event_date)", days)
 }
 
 // publishEvents writes the rows of a SELECT as fact_event.

@@ -122,7 +122,7 @@ type Measurer struct {
 }
 
 // Run measures the experiments that have started, as of the start of a day (UTC), and publishes
-// fact_experiment_statistic and fact_experiment_traffic for that day.
+// fact_experiment_statistic and fact_experiment_traffic for that day, and fact_experiment_guardrail.
 func (m *Measurer) Run(ctx context.Context, experiments []*experiment.Experiment, metrics []metric.Metric, asOf time.Time) error {
 	var statistics []Statistic
 	var cohorts []string
@@ -131,17 +131,20 @@ func (m *Measurer) Run(ctx context.Context, experiments []*experiment.Experiment
 			continue
 		}
 		metered, scan := lake.Metered(ctx)
-		cells, err := m.statistics(metered, e, metrics, asOf)
-		if m.Scanned != nil {
-			m.Scanned(e, scan.Bytes())
-		}
+		cells, err := m.statistics(metered, Resolved, e, metrics, asOf)
 		if err != nil {
 			return fmt.Errorf("measure %s: %w", e.ID, err)
+		}
+		if err := m.guardrails(metered, e, metrics, asOf); err != nil {
+			return fmt.Errorf("measure guardrails of %s per unit: %w", e.ID, err)
+		}
+		if m.Scanned != nil {
+			m.Scanned(e, scan.Bytes())
 		}
 		statistics = append(statistics, cells...)
 		cohorts = append(cohorts, "("+cohort(e, asOf)+")")
 	}
-	traffic, err := m.traffic(ctx, cohorts, asOf)
+	traffic, err := m.traffic(ctx, Resolved.source(nil), cohorts, asOf)
 	if err != nil {
 		return fmt.Errorf("count traffic: %w", err)
 	}
@@ -168,12 +171,25 @@ func Select(e *experiment.Experiment, metrics []metric.Metric) ([]metric.Metric,
 	return out, nil
 }
 
-func (m *Measurer) statistics(ctx context.Context, e *experiment.Experiment, metrics []metric.Metric, asOf time.Time) ([]Statistic, error) {
+// Under measures one experiment under a policy of identity, and publishes nothing.
+func (m *Measurer) Under(ctx context.Context, p Policy, e *experiment.Experiment, metrics []metric.Metric, asOf time.Time) ([]Statistic, []Exposure, error) {
+	statistics, err := m.statistics(ctx, p, e, metrics, asOf)
+	if err != nil {
+		return nil, nil, fmt.Errorf("measure %s under %s: %w", e.ID, p, err)
+	}
+	traffic, err := m.traffic(ctx, p.source(e), []string{"(" + cohort(e, asOf) + ")"}, asOf)
+	if err != nil {
+		return nil, nil, fmt.Errorf("count traffic of %s under %s: %w", e.ID, p, err)
+	}
+	return statistics, traffic, nil
+}
+
+func (m *Measurer) statistics(ctx context.Context, p Policy, e *experiment.Experiment, metrics []metric.Metric, asOf time.Time) ([]Statistic, error) {
 	used, err := Select(e, metrics)
 	if err != nil {
 		return nil, err
 	}
-	result, err := m.Engine.Query(ctx, Query(e, used, asOf))
+	result, err := m.Engine.Query(ctx, QueryUnder(p, e, used, asOf))
 	if err != nil {
 		return nil, err
 	}
@@ -291,13 +307,13 @@ func (r *reader) maybe(column string) float64 {
 	return r.number(column)
 }
 
-func (m *Measurer) traffic(ctx context.Context, cohorts []string, asOf time.Time) ([]Exposure, error) {
+func (m *Measurer) traffic(ctx context.Context, of source, cohorts []string, asOf time.Time) ([]Exposure, error) {
 	if len(cohorts) == 0 {
 		return nil, nil
 	}
-	rows, err := lake.Read[Exposure](ctx, m.Engine, `with unit as (
+	rows, err := lake.Read[Exposure](ctx, m.Engine, `with `+strings.Join(append(of.ctes, ""), ",\n\n")+`unit as (
     select *
-    from fact_experiment_exposure
+    from `+of.exposure+`
     where `+strings.Join(cohorts, "\n        or ")+`
 ),
 
@@ -307,7 +323,7 @@ loss as (
         x.unit_id,
         max(case when s.lost > 0 then 1 else 0 end) as lossy
     from unit as x
-    join dim_user as u
+    join `+of.user+` as u
         on u.unit_id = x.unit_id
         and u.valid_to is null
     join ledger_session as s

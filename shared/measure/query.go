@@ -21,11 +21,21 @@ import (
 // sums keep the variance of a mean of 1e9 with a deviation of 1, which sums of squares lose. A quantile has
 // y<i>_quantile, _low and _high where the cell has that value, and y<i>_ranked, the units of the cell that took part.
 func Query(e *experiment.Experiment, metrics []metric.Metric, asOf time.Time) string {
-	q := &query{experiment: e, metrics: metrics, asOf: asOf.UTC(), until: asOf.UTC()}
+	return QueryUnder(Resolved, e, metrics, asOf)
+}
+
+// QueryUnder is Query under a policy of identity.
+func QueryUnder(p Policy, e *experiment.Experiment, metrics []metric.Metric, asOf time.Time) string {
+	return newQuery(p, e, metrics, asOf).text()
+}
+
+func newQuery(p Policy, e *experiment.Experiment, metrics []metric.Metric, asOf time.Time) *query {
+	q := &query{experiment: e, metrics: metrics, asOf: asOf.UTC(), until: asOf.UTC(), of: p.source(e)}
 	if end := e.End(); q.until.After(end) {
 		q.until = end
 	}
-	return q.text()
+	q.ctes = q.of.ctes
+	return q
 }
 
 // query is being written: a list of named SELECTs, each over the one before.
@@ -34,6 +44,8 @@ type query struct {
 	metrics    []metric.Metric
 	asOf       time.Time
 	until      time.Time // asOf, or the planned end: no window is longer
+	of         source
+	population string // SELECT of the units; empty: those of the experiment
 	ctes       []string
 	last       string // name of the last
 }
@@ -44,6 +56,13 @@ func (q *query) with(name, format string, args ...any) {
 }
 
 func (q *query) text() string {
+	q.values()
+	q.rank()
+	return "with " + strings.Join(q.ctes, ",\n\n") + "\n\n" + q.cells()
+}
+
+// values has a row per unit, with its value of each metric.
+func (q *query) values() {
 	q.units()
 	tables := q.tables()
 	for i, t := range tables {
@@ -56,8 +75,6 @@ func (q *query) text() string {
 		q.value(t, suffix)
 	}
 	q.join(tables)
-	q.rank()
-	return "with " + strings.Join(q.ctes, ",\n\n") + "\n\n" + q.cells()
 }
 
 // tables lists the tables of facts that the metrics are over.
@@ -77,14 +94,18 @@ func (q *query) tables() []metric.Table {
 
 // units are those of the experiment, with all ids that are theirs.
 func (q *query) units() {
-	q.with("unit", `    select
+	population := q.population
+	if population == "" {
+		population = fmt.Sprintf(`    select
         unit_id,
         variant,
         exposure_date,
         first_exposure_ts
-    from fact_experiment_exposure
+    from %s
     where %s
-        and not is_multi_variant`, cohort(q.experiment, q.asOf))
+        and not is_multi_variant`, q.of.exposure, cohort(q.experiment, q.asOf))
+	}
+	q.with("unit", "%s", population)
 	q.with("entity", `    select
         u.entity_id,
         x.unit_id,
@@ -92,7 +113,7 @@ func (q *query) units() {
         x.exposure_date,
         x.first_exposure_ts
     from unit as x
-    join dim_user as u on u.unit_id = x.unit_id and u.valid_to is null`)
+    join %s as u on u.unit_id = x.unit_id and u.valid_to is null`, q.of.user)
 }
 
 // cohort selects the units that came into the experiment by a moment.
@@ -125,13 +146,17 @@ func (q *query) happened(t metric.Table, suffix string) {
 			}
 		}
 	}
+	whose := "e." + t.Entity
+	if q.of.id != "" && t == metric.Events() {
+		whose = q.of.id
+	}
 	q.with("happened"+suffix, `    select
         x.variant,
         x.exposure_date,
         x.unit_id%s
     from entity as x
     left join %s as e
-        on e.%s = x.entity_id%s`, columns.String(), t.Name, t.Entity, q.reach(t))
+        on %s = x.entity_id%s`, columns.String(), t.Name, whose, q.reach(t))
 }
 
 // reach keeps the scan to the facts that any metric can need.

@@ -49,11 +49,21 @@ type Test struct {
 // Without days the whole table is meant.
 func (m *Model) Audit(table string, days []string, asOf time.Time) (sql string, tests []Test) {
 	tests = m.tests(table, days, asOf)
+	return query(tests), tests
+}
+
+// Audit is Model.Audit of a table that no model makes.
+func (s Source) Audit() (sql string, tests []Test) {
+	tests = basic(s.Name+" as part", s.Key, s.Columns)
+	return query(tests), tests
+}
+
+func query(tests []Test) string {
 	counts := make([]string, len(tests))
 	for i, t := range tests {
 		counts[i] = fmt.Sprintf("(%s) as test_%d", t.sql, i)
 	}
-	return "select " + strings.Join(counts, ",\n"), tests
+	return "select " + strings.Join(counts, ",\n")
 }
 
 // tests lists a model's data tests.
@@ -63,15 +73,43 @@ func (m *Model) tests(table string, days []string, asOf time.Time) []Test {
 		from = "(select * from " + table + " where " + m.PartitionBy + " in (" + lake.QuoteList(days) + "))"
 	}
 	from += " as part"
+	out := basic(from, m.Key, m.Columns)
+	add := func(severity Severity, says, sql string, args ...any) {
+		out = append(out, counting(severity, says, sql, args...))
+	}
+	for _, t := range m.Tests {
+		add(t.Severity, t.Name, "(%s) as found", refCall.ReplaceAllStringFunc(t.SQL, func(call string) string {
+			if name := refCall.FindStringSubmatch(call)[1]; name != "this" {
+				return name
+			}
+			return strings.TrimSuffix(from, " as part")
+		}))
+	}
+	if f := m.Freshness; f != nil && covers(days, asOf) {
+		add(Warn, fmt.Sprintf("the newest %s is older than %s", f.Column, f.Within), "(select max(%s) as newest from %s) as last where newest < timestamp '%s'",
+			f.Column, from, asOf.UTC().Add(-f.Within).Format(lake.TimeLayout))
+	}
+	return out
+}
+
+// counting is a test that counts the rows of what stands after "from".
+func counting(severity Severity, says, sql string, args ...any) Test {
+	return Test{says, severity, "select count(*) from " + fmt.Sprintf(sql, args...)}
+}
+
+// basic lists the tests of a key and of columns.
+func basic(from string, key []string, columns []Column) []Test {
 	var out []Test
 	add := func(severity Severity, says, sql string, args ...any) {
-		out = append(out, Test{says, severity, "select count(*) from " + fmt.Sprintf(sql, args...)})
+		out = append(out, counting(severity, says, sql, args...))
 	}
 	unique := func(key string) {
 		add(Refuse, key+" is not unique", "(select 1 as one from %s group by %s having count(*) > 1) as twice", from, key)
 	}
-	unique(strings.Join(m.Key, ", "))
-	for _, c := range m.Columns {
+	if len(key) > 0 {
+		unique(strings.Join(key, ", "))
+	}
+	for _, c := range columns {
 		if slices.Contains(c.Tests, "not_null") {
 			add(Refuse, c.Name+" is null", "%s where %s is null", from, c.Name)
 		}
@@ -85,18 +123,6 @@ func (m *Model) tests(table string, days []string, asOf time.Time) []Test {
 			add(p.Severity, fmt.Sprintf("%s is in no %s of %s", c.Name, p.Field, p.To),
 				"%s left join (select distinct %s as known from %s) as parent on parent.known = part.%s where part.%[4]s is not null and parent.known is null", from, p.Field, p.To, c.Name)
 		}
-	}
-	for _, t := range m.Tests {
-		add(t.Severity, t.Name, "(%s) as found", refCall.ReplaceAllStringFunc(t.SQL, func(call string) string {
-			if name := refCall.FindStringSubmatch(call)[1]; name != "this" {
-				return name
-			}
-			return strings.TrimSuffix(from, " as part")
-		}))
-	}
-	if f := m.Freshness; f != nil && covers(days, asOf) {
-		add(Warn, fmt.Sprintf("the newest %s is older than %s", f.Column, f.Within), "(select max(%s) as newest from %s) as last where newest < timestamp '%s'",
-			f.Column, from, asOf.UTC().Add(-f.Within).Format(lake.TimeLayout))
 	}
 	return out
 }

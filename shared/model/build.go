@@ -35,18 +35,18 @@ type Selection struct {
 
 // Built says what one model's build did.
 type Built struct {
-	Model      string
-	Partitions int      // that were made anew
-	Held       []Held   // that would be made anew, had they not ended longer ago than the model's late_days
-	Warnings   []string // of data tests, which hold nothing back
-	Scanned    int64    // bytes that the engine bills for; 0 of one that bills nothing
+	Model      string   `json:"model"`
+	Partitions int      `json:"partitions"`         // that were made anew
+	Held       []Held   `json:"held,omitempty"`     // that would be made anew, had they not ended longer ago than the model's late_days
+	Warnings   []string `json:"warnings,omitempty"` // of data tests, which hold nothing back
+	Scanned    int64    `json:"scanned_bytes"`      // that the engine bills for; 0 of one that bills nothing
 }
 
 // Held is an event day that something arrived for after the model's late_days: it waits in the landed files until
 // somebody asks for the day.
 type Held struct {
-	Day    string
-	Source string // fingerprint of what the day would be made from
+	Day    string `json:"day"`
+	Source string `json:"source"` // fingerprint of what the day would be made from
 }
 
 // Build brings the named models up to date, in the order of what they read.

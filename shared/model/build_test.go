@@ -37,7 +37,7 @@ func TestModelsComeAfterWhatTheyRead(t *testing.T) {
 	for _, m := range loadProject(t).Models {
 		names = append(names, m.Name)
 	}
-	want := []string{"fact_event", "dim_user", "fact_experiment_exposure", "identity_edge", "ledger_hour", "ledger_session", "profile_property"}
+	want := []string{"fact_event", "dim_user", "fact_experiment_exposure", "identity_edge", "identity_signal", "ledger_hour", "ledger_session", "profile_property"}
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Error(diff)
 	}

@@ -31,6 +31,10 @@ type Project struct {
 // Source is a table that no model makes: landed by a delivery stream, or written by Go.
 type Source struct {
 	Name        string
+	Description string   `yaml:"description"`
+	Grain       string   `yaml:"grain"`
+	Key         []string `yaml:"key"` // none: rows may stand there twice
+	MadeBy      string   `yaml:"made_by"`
 	Location    string   `yaml:"location"` // of landing tables
 	PartitionBy []string `yaml:"partition_by"`
 	Columns     []Column `yaml:"columns"`
@@ -46,6 +50,9 @@ type Model struct {
 	Name        string
 	SQL         string
 	Key         []string
+	Grain       string // this and the next two: lines of the header
+	LateData    string
+	Owner       string
 	Description string          `yaml:"description"`
 	PartitionBy string          `yaml:"partition_by"` // event_date, or empty: rebuilt whole
 	Reads       map[string]Read `yaml:"reads"`
@@ -234,10 +241,24 @@ func (m *Model) readHeader(file string) error {
 		if at < 0 {
 			return fault.New(fault.Invalid, "%s:%d: the header needs a line \"-- %s: ...\"", file, i+1, name)
 		}
-		if name == "key" {
-			for key := range strings.SplitSeq(strings.TrimPrefix(lines[at], "-- key: "), ",") {
+		text := strings.TrimPrefix(lines[at], "-- "+name+": ")
+		for _, more := range lines[at+1:] {
+			if !strings.HasPrefix(more, "--     ") { // a line is gone on with further in
+				break
+			}
+			text += " " + strings.TrimSpace(strings.TrimPrefix(more, "--"))
+		}
+		switch name {
+		case "grain":
+			m.Grain = text
+		case "key":
+			for key := range strings.SplitSeq(text, ",") {
 				m.Key = append(m.Key, strings.TrimSpace(key))
 			}
+		case "late data":
+			m.LateData = text
+		case "owner":
+			m.Owner = text
 		}
 	}
 	return nil
@@ -327,4 +348,18 @@ func (p *Project) Find(name string) *Model {
 		return p.Models[i]
 	}
 	return nil
+}
+
+// Version changes whenever the model's definition does.
+func (m *Model) Version() string { return m.version }
+
+// After lists a model and those that read it, or read what does, in the order in which they are built.
+func (p *Project) After(name string) []string {
+	var out []string
+	for _, m := range p.Models {
+		if m.Name == name || slices.ContainsFunc(m.Refs, func(ref string) bool { return slices.Contains(out, ref) }) {
+			out = append(out, m.Name)
+		}
+	}
+	return out
 }

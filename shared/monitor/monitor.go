@@ -53,6 +53,8 @@ func Limits() []Reading {
 		{Name: "client_loss_share", Limit: maxLate, Says: "Browsers lose more events on the way than closed pages explain."},
 		{Name: "lag_seconds", Limit: maxLag.Seconds(), Says: "The newest fact is old: the pipeline stands still, or no event arrives."},
 		{Name: "late_share", Limit: maxLate, Says: "Many events come a day or more after they happened."},
+		{Name: "late_waiting", Limit: 0, Says: "Events came for days that are long over; they wait until somebody asks for the days."},
+		{Name: "budget_spent_share", Limit: 1, Says: "An experiment's queries have read more than its budget."},
 		{Name: "partitions", Limit: maxPartitions, Says: "Events of nearly as many days and namespaces arrive as Firehose keeps open."},
 		{Name: "version_shift", Limit: maxPSI, Says: "Clients send other versions of an event than last week."},
 		{Name: "new_type", Limit: 0, Says: "A property is new, or its values have another type than last week."},

@@ -1,51 +1,17 @@
-// Package notify tells people what was decided: once per decision and channel, in words that say
-// what, why, with what numbers, and what changed for users.
+// Package notify tells people what was decided: once per message and channel, in words that say what, why, with what
+// numbers, and what changed for users (docs/notifications.md).
 package notify
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"time"
 
 	"verdict/shared/decide"
-	"verdict/shared/fault"
 	"verdict/shared/lake"
+	"verdict/shared/restate"
 )
-
-// Message is one notification. Channels render it as they can.
-type Message struct {
-	ID          string // of the decision: a channel may get a message twice and can tell by it
-	Subject     string // one line
-	Text        string // plain text, the whole story
-	Consequence string // what changes for users; also part of Text
-	Link        string // to the readout; may be empty
-	Severity    string // info, warning, critical
-	Decision    decide.Decision
-}
-
-// MailSubject is the subject as SNS and old mail servers take it: fewer than 100 characters of printable
-// ASCII (SNS API reference, Publish).
-func (m Message) MailSubject() string {
-	const most = 99
-	var out strings.Builder
-	for _, r := range m.Subject {
-		if r < ' ' || r > '~' {
-			r = '?'
-		}
-		if out.Len() < most {
-			out.WriteByte(byte(r))
-		}
-	}
-	return out.String()
-}
-
-// Attributes are what a subscriber can filter by.
-func (m Message) Attributes() map[string]string {
-	return map[string]string{
-		"decision_id": m.ID, "experiment_id": m.Decision.ExperimentID, "severity": m.Severity, "verdict": string(m.Decision.Verdict),
-	}
-}
 
 // Sender delivers messages to one channel.
 type Sender interface {
@@ -58,92 +24,108 @@ type Sender interface {
 type Notifier struct {
 	Objects      lake.Objects
 	Senders      []Sender
+	Policies     map[string]Policy // by channel
 	DashboardURL string
+	Now          func() time.Time
 }
 
-// Run sends a message for each change of verdict to each channel that has not had it. A channel
-// that fails is tried again by the next run and holds up no other. It returns how many messages
-// were sent.
+// Run sends a message for each change of state to each channel that has not had it: a decision, what came of a
+// proposal, a decision that late events would have made otherwise, and the day's digest where one is wanted. What a
+// channel wants to be spared is held. A channel that fails is tried again by later runs, after longer and longer
+// waits, and holds up no other. It returns how many messages were sent.
 func (n *Notifier) Run(ctx context.Context) (int, error) {
 	decisions, err := decide.History(ctx, n.Objects, "")
 	if err != nil {
 		return 0, err
 	}
+	flips, err := n.flips(ctx)
+	if err != nil {
+		return 0, err
+	}
 	sent := 0
 	var problems []error
-	for _, d := range decisions {
-		if d.Verdict == decide.Running {
-			continue // that nothing is decided yet is no news
-		}
-		for _, s := range n.Senders {
-			did, err := n.send(ctx, s, d)
+	for _, s := range n.Senders {
+		for _, d := range decisions {
+			did, err := n.tell(ctx, s, d, flips)
+			sent += did
 			if err != nil {
 				problems = append(problems, fmt.Errorf("notify %s of %s: %w", s.Channel(), d.ExperimentID, err))
 			}
-			if did {
-				sent++
-			}
 		}
 	}
-	return sent, errors.Join(problems...)
+	did, err := n.summarize(ctx, decisions, flips)
+	return sent + did, errors.Join(append(problems, err)...)
 }
 
-func (n *Notifier) send(ctx context.Context, s Sender, d decide.Decision) (bool, error) {
-	mark := "notifications/" + d.ID + "/" + s.Channel()
-	_, err := n.Objects.Get(ctx, mark)
-	if err == nil {
-		return false, nil
+// flips are the decisions that would have come out otherwise, by id.
+func (n *Notifier) flips(ctx context.Context) (map[string]restate.Restatement, error) {
+	all, err := restate.All(ctx, n.Objects, "")
+	if err != nil {
+		return nil, err
 	}
-	if !fault.Is(err, fault.NotFound) {
-		return false, err
+	out := map[string]restate.Restatement{}
+	for _, r := range all {
+		if r.Flipped {
+			out[r.DecisionID] = r
+		}
 	}
-	if err := s.Send(ctx, Compose(d, n.DashboardURL)); err != nil {
-		return false, err
-	}
-	if err := n.Objects.Put(ctx, mark, nil, lake.Create); err != nil && !fault.Is(err, fault.Conflict) {
-		return true, err
-	}
-	return true, nil
+	return out, nil
 }
 
-// Compose words a decision.
-func Compose(d decide.Decision, dashboardURL string) Message {
-	m := Message{ID: d.ID, Subject: d.Headline, Consequence: consequence(d), Severity: "info", Decision: d}
-	if dashboardURL != "" {
-		m.Link = strings.TrimSuffix(dashboardURL, "/") + "/experiments/" + d.ExperimentID
+// tell sends what there is to say about a decision.
+func (n *Notifier) tell(ctx context.Context, s Sender, d decide.Decision, flips map[string]restate.Restatement) (sent int, err error) {
+	if d.Verdict == decide.Running && d.Action == "" {
+		return 0, nil // that nothing is decided yet is no news
 	}
-	switch d.Verdict {
-	case decide.RollBack:
-		m.Severity = "critical"
-	case decide.Blocked:
-		m.Severity = "warning"
-	case decide.Running, decide.Ship, decide.Stop, decide.Extend:
+	first, did, err := n.send(ctx, s, Compose(d, n.DashboardURL))
+	if did {
+		sent++
 	}
-	var text strings.Builder
-	fmt.Fprintf(&text, "%s.\n\nWhy:\n", d.Headline)
-	for _, r := range d.Reasons {
-		fmt.Fprintf(&text, "- %s\n", r.Text)
+	if err != nil || !first.Sent() {
+		return sent, err
 	}
-	fmt.Fprintf(&text, "\n%s\n", m.Consequence)
-	if m.Link != "" {
-		fmt.Fprintf(&text, "\nReadout: %s\n", m.Link)
+	var more []Message
+	if d.AppliedAt.After(first.SentAt) && first.Attempts > 0 && !first.LastAttempt.IsZero() {
+		more = append(more, applied(d, n.DashboardURL))
 	}
-	m.Text = text.String()
-	return m
+	if d.Answer == decide.Rejected && d.AnsweredAt.After(first.SentAt) {
+		more = append(more, rejected(d, n.DashboardURL))
+	}
+	if flip, ok := flips[d.ID]; ok {
+		more = append(more, restated(d, flip, n.DashboardURL))
+	}
+	for _, m := range more {
+		_, did, problem := n.send(ctx, s, m)
+		if did {
+			sent++
+		}
+		err = errors.Join(err, problem)
+	}
+	return sent, err
 }
 
-// consequence says what the decision means for users.
-func consequence(d decide.Decision) string {
-	switch {
-	case d.Action == "":
-		return "The rollout stays as it is."
-	case !d.AppliedAt.IsZero():
-		return fmt.Sprintf("Everybody now gets %s of flag %s.", d.Variant, d.Flag)
-	case d.Mode == "auto" && d.Change != "":
-		return fmt.Sprintf("Everybody is to get %s of flag %s; %s. Each run tries again.", d.Variant, d.Flag, d.Change)
-	case d.Mode == "auto":
-		return fmt.Sprintf("Everybody is to get %s of flag %s; the change has not gone through yet.", d.Variant, d.Flag)
-	default:
-		return fmt.Sprintf("Proposed: give everybody %s of flag %s. The experiment's mode is %s, so nothing was changed.", d.Variant, d.Flag, d.Mode)
+// send sends a message unless the channel has had it, does not want it now, or failed a moment ago.
+func (n *Notifier) send(ctx context.Context, s Sender, m Message) (d Delivery, did bool, err error) {
+	policy, now := n.Policies[s.Channel()], n.Now().UTC()
+	if d, err = delivery(ctx, n.Objects, m, s.Channel()); err != nil || d.Sent() || now.Before(d.NextAttempt) {
+		return d, false, err
 	}
+	if m.Severity != Critical {
+		if policy.DigestOnly && m.Kind != digestKind {
+			return d, false, nil
+		}
+		if until := policy.quietUntil(now); !until.IsZero() {
+			if d.HeldUntil.Equal(until) {
+				return d, false, nil
+			}
+			d.HeldUntil = until.UTC()
+			return d, false, d.write(ctx, n.Objects)
+		}
+	}
+	if err := s.Send(ctx, m); err != nil {
+		d.failed(err, now)
+		return d, false, errors.Join(err, d.write(ctx, n.Objects))
+	}
+	d.Attempts, d.LastAttempt, d.SentAt, d.NextAttempt, d.HeldUntil = d.Attempts+1, now, now, time.Time{}, time.Time{}
+	return d, true, d.write(ctx, n.Objects)
 }

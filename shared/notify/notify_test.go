@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -59,12 +60,13 @@ type rig struct {
 	store    *directory.Store
 	notifier *notify.Notifier
 	console  bytes.Buffer
+	now      time.Time
 	away     atomic.Bool // the Slack stand-in's state
 }
 
 func newRig(t *testing.T, decisions ...decide.Decision) *rig {
 	t.Helper()
-	r := &rig{store: &directory.Store{Root: t.TempDir()}}
+	r := &rig{store: &directory.Store{Root: t.TempDir()}, now: time.Date(2026, 1, 12, 8, 0, 0, 0, time.UTC)}
 	webhook := &outbox.Webhook{Objects: r.store}
 	host := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		if r.away.Load() {
@@ -74,7 +76,7 @@ func newRig(t *testing.T, decisions ...decide.Decision) *rig {
 		webhook.ServeHTTP(w, request)
 	}))
 	t.Cleanup(host.Close)
-	r.notifier = &notify.Notifier{Objects: r.store, DashboardURL: "http://127.0.0.1:8080/", Senders: []notify.Sender{
+	r.notifier = &notify.Notifier{Objects: r.store, Now: func() time.Time { return r.now }, DashboardURL: "http://127.0.0.1:8080/", Senders: []notify.Sender{
 		slack.New(host.URL, &http.Client{Timeout: 5 * time.Second}), &outbox.SNS{Objects: r.store}, &outbox.Console{W: &r.console},
 	}}
 	r.decided(t, decisions...)
@@ -88,7 +90,7 @@ func (r *rig) decided(t *testing.T, decisions ...decide.Decision) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := r.store.Put(t.Context(), "decisions/"+d.ExperimentID+"/0000.json", body, lake.Create); err != nil {
+		if err := r.store.Put(t.Context(), "decisions/"+d.ExperimentID+"/0000.json", body, lake.Overwrite); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -138,18 +140,66 @@ func TestEachDecisionIsToldOncePerChannel(t *testing.T) {
 func TestAChannelThatFailsHoldsUpNoOther(t *testing.T) {
 	r := newRig(t, shipped(), blocked())
 	r.away.Store(true)
-	for _, want := range []int{4, 0} {
-		got, err := r.notifier.Run(t.Context())
-		if got != want || !fault.Is(err, fault.Transient) || !strings.Contains(err.Error(), "slack of checkout") || !strings.Contains(err.Error(), "slack of menu") {
-			t.Errorf("%d messages, %v, want %d and what failed", got, err, want)
-		}
+	got, err := r.notifier.Run(t.Context())
+	if got != 4 || !fault.Is(err, fault.Transient) || !strings.Contains(err.Error(), "slack of checkout") || !strings.Contains(err.Error(), "slack of menu") {
+		t.Errorf("%d messages, %v, want 4 and what failed", got, err)
 	}
 	if s, q, c := r.kept(t, "slack"), r.kept(t, "sns"), r.printed(); s != 0 || q != 2 || c != 2 {
 		t.Errorf("slack got %d, sns %d, the console %d, want none, 2 and 2", s, q, c)
 	}
+	r.now = r.now.Add(time.Minute)
 	r.away.Store(false)
 	if got := r.sent(t); got != 2 || r.kept(t, "slack") != 2 || r.printed() != 2 {
 		t.Errorf("%d messages, slack has %d, the console %d, want 2 each", got, r.kept(t, "slack"), r.printed())
+	}
+}
+
+// Each wait is twice as long as the one before, up to a quarter of a day, and what happened can be looked up.
+func TestAFailedMessageIsTriedAgainAfterLongerAndLongerWaits(t *testing.T) {
+	r := newRig(t, shipped())
+	r.away.Store(true)
+	var waits []time.Duration
+	begin := r.now
+	last := begin
+	for r.now.Before(begin.Add(48 * time.Hour)) {
+		if _, err := r.notifier.Run(t.Context()); err != nil {
+			waits = append(waits, r.now.Sub(last))
+			last = r.now
+		}
+		r.now = r.now.Add(10 * time.Second)
+	}
+	want := []time.Duration{0, 50 * time.Second, 100 * time.Second, 200 * time.Second, 400 * time.Second, 800 * time.Second}
+	if diff := cmp.Diff(want, waits[:len(want)]); diff != "" {
+		t.Errorf("waits (-want +got):\n%s", diff)
+	}
+	if longest := slices.Max(waits); longest != 6*time.Hour {
+		t.Errorf("the longest wait is %s", longest)
+	}
+	all, err := notify.Deliveries(t.Context(), r.store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(all, func(d notify.Delivery) bool { return d.Channel == "slack" })
+	if i < 0 || all[i].Sent() || all[i].Attempts != len(waits) || !strings.Contains(all[i].LastError, "rollup_error") || !all[i].NextAttempt.After(last) {
+		t.Errorf("deliveries %+v, want %d attempts and the error", all, len(waits))
+	}
+	r.away.Store(false)
+	r.now = all[i].NextAttempt
+	if got := r.sent(t); got != 1 {
+		t.Errorf("%d messages once slack is back", got)
+	}
+}
+
+// An earlier version of Verdict left empty marks.
+func TestWhatAnEarlierVersionSentIsNotSentAgain(t *testing.T) {
+	r := newRig(t, shipped())
+	for _, channel := range []string{"slack", "sns", "console"} {
+		if err := r.store.Put(t.Context(), "notifications/5b1b/"+channel, nil, lake.Create); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := r.sent(t); got != 0 {
+		t.Errorf("%d messages again", got)
 	}
 }
 
@@ -167,7 +217,10 @@ func TestToldAtLeastOnce(t *testing.T) {
 }
 
 func TestMessagesSayWhatAndWhyAndWhatNow(t *testing.T) {
-	pending, explained, proposed := rolledBack(), rolledBack(), shipped()
+	pending, explained, proposed, approved, ramp, observed := rolledBack(), rolledBack(), shipped(), shipped(), shipped(), rolledBack()
+	approved.Mode, approved.Answer, approved.AnsweredBy = "propose", decide.Approved, "U1"
+	ramp.Verdict, ramp.Action, ramp.Included, ramp.Variant, ramp.Headline, ramp.Reasons = decide.Running, decide.Ramp, 0.25, "", "Raise the traffic of Checkout to 25 %", nil
+	observed.Mode = "observe"
 	explained.Change = "not applied yet: the platform is away"
 	proposed.Mode, proposed.AppliedAt = "propose", time.Time{}
 	for name, c := range map[string]struct {
@@ -191,9 +244,36 @@ Why:
 - Purchases of short is better: +8.0 %.
 - Returns of short is not worse.
 
-Proposed: give everybody short of flag checkout_flag. The experiment's mode is propose, so nothing was changed.
+Proposed: give everybody short of flag checkout_flag. Nothing is changed until somebody approves decision 5b1b, in Slack or by verdict approve.
 
 Readout: http://127.0.0.1:8080/experiments/checkout
+`},
+		"approved": {approved, "info", `Ship short of Checkout.
+
+Why:
+- Purchases of short is better: +8.0 %.
+- Returns of short is not worse.
+
+Everybody now gets short of flag checkout_flag, as U1 approved.
+
+Readout: http://127.0.0.1:8080/experiments/checkout
+`},
+		"ramp": {ramp, "info", `Raise the traffic of Checkout to 25 %.
+
+Why:
+
+25 % of users now take part, by flag checkout_flag.
+
+Readout: http://127.0.0.1:8080/experiments/checkout
+`},
+		"observed": {observed, "critical", `Roll back Banner.
+
+Why:
+- Errors of loud is worse.
+
+Proposed: give everybody control of flag banner. The experiment's mode is observe, so nothing was changed.
+
+Readout: http://127.0.0.1:8080/experiments/banner
 `},
 		"pending": {pending, "critical", `Roll back Banner.
 

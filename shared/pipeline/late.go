@@ -8,6 +8,7 @@ import (
 	"verdict/shared/fault"
 	"verdict/shared/lake"
 	"verdict/shared/model"
+	"verdict/shared/monitor"
 	"verdict/shared/table"
 )
 
@@ -25,7 +26,7 @@ const lateTable = "late_day"
 
 // holdBack keeps the list of late days. A day whose files have not changed since is not counted again.
 func (p *Pipeline) holdBack(ctx context.Context, asOf time.Time, built model.Built) error {
-	before, err := p.lateDays(ctx)
+	before, written, err := p.lateDays(ctx)
 	if err != nil {
 		return err
 	}
@@ -41,7 +42,7 @@ func (p *Pipeline) holdBack(ctx context.Context, asOf time.Time, built model.Bui
 			fresh = append(fresh, LateDay{Model: built.Model, Day: h.Day, Source: h.Source, FirstSeen: asOf})
 		}
 	}
-	if len(fresh) == 0 && len(after) == len(before) {
+	if written && len(fresh) == 0 && len(after) == len(before) {
 		return nil
 	}
 	if err := p.countLate(ctx, fresh); err != nil {
@@ -83,12 +84,29 @@ func (p *Pipeline) countLate(ctx context.Context, late []LateDay) error {
 	return nil
 }
 
-func (p *Pipeline) lateDays(ctx context.Context) ([]LateDay, error) {
+func (p *Pipeline) lateDays(ctx context.Context) (days []LateDay, written bool, err error) {
 	if _, err := p.Catalog.Table(ctx, lateTable); err != nil {
 		if fault.Is(err, fault.NotFound) {
-			return nil, nil
+			return nil, false, nil
 		}
+		return nil, false, err
+	}
+	days, err = lake.Read[LateDay](ctx, p.Engine, "select * from "+lateTable+" order by event_date")
+	return days, true, err
+}
+
+// waiting reads how much waits in late days.
+func (p *Pipeline) waiting(ctx context.Context) ([]monitor.Reading, error) {
+	days, _, err := p.lateDays(ctx)
+	if err != nil {
 		return nil, err
 	}
-	return lake.Read[LateDay](ctx, p.Engine, "select * from "+lateTable+" order by event_date")
+	out := monitor.Reading{Name: "late_waiting", Says: "no events wait for days that are long over"}
+	for _, d := range days {
+		out.Value += float64(d.Waiting)
+	}
+	if len(days) > 0 {
+		out.Says = fmt.Sprintf("events wait for %d days, from %s on: verdict run --since %[2]s takes them in", len(days), days[0].Day)
+	}
+	return []monitor.Reading{out}, nil
 }

@@ -6,6 +6,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"verdict/shared/bucketing"
@@ -26,6 +27,7 @@ import (
 	"verdict/shared/project"
 	"verdict/shared/redact"
 	"verdict/shared/register"
+	"verdict/shared/restate"
 	"verdict/shared/spend"
 )
 
@@ -44,6 +46,7 @@ type Pipeline struct {
 	Datafile  func(context.Context) ([]byte, error) // Model
 	Flags     decide.Flags                          // Decide
 	Senders   []notify.Sender                       // Notify
+	Policies  map[string]notify.Policy              // Notify: what each channel wants to be spared
 	Dashboard string                                // Notify: address for links, may be empty
 	Select    model.Selection                       // Model and Resolve
 	Built     func(model.Built)                     // is told of each model that was brought up to date; may be nil
@@ -92,14 +95,14 @@ func (p *Pipeline) Model(ctx context.Context, asOf time.Time) error {
 
 // events makes events and identity edges of what has landed.
 func (p *Pipeline) events(ctx context.Context, asOf time.Time) error {
-	built, err := p.build(ctx, asOf, "fact_event")
+	built, err := p.Build(ctx, asOf, "fact_event")
 	if err != nil {
 		return err
 	}
 	if err := p.holdBack(ctx, asOf, built[0]); err != nil {
 		return err
 	}
-	_, err = p.build(ctx, asOf, "identity_edge")
+	_, err = p.Build(ctx, asOf, "identity_edge")
 	if fault.Is(err, fault.NotFound) {
 		return fault.New(fault.NotFound, "no events have arrived in this lake yet: send some to the collector (on one machine: verdict serve, import or demo)")
 	}
@@ -108,17 +111,24 @@ func (p *Pipeline) events(ctx context.Context, asOf time.Time) error {
 
 // Resolve finds out who is who, and who saw what.
 func (p *Pipeline) Resolve(ctx context.Context, asOf time.Time) error {
-	resolver := &identity.Resolver{Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun, Now: p.Now}
+	if p.Project.Identity.LinkDevices {
+		if _, err := p.Build(ctx, asOf, "identity_signal"); err != nil {
+			return err
+		}
+	}
+	resolver := &identity.Resolver{
+		Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun, Now: p.Now, Settings: p.Project.Identity,
+	}
 	if _, err := resolver.Run(ctx); err != nil {
 		return err
 	}
-	_, err := p.build(ctx, asOf, "dim_user", "fact_experiment_exposure", "ledger_session")
+	_, err := p.Build(ctx, asOf, "dim_user", "fact_experiment_exposure", "ledger_session")
 	return err
 }
 
 // Officer answers for the persons in the lake.
 func (p *Pipeline) Officer(store privacy.Store, key redact.Key) *privacy.Officer {
-	tables := []string{"identity_map", "identity_merge", "identity_veto"}
+	tables := []string{"identity_map", "identity_merge", "identity_veto", "fact_experiment_guardrail"}
 	for _, m := range p.Project.Models.Models {
 		tables = append(tables, m.Name)
 	}
@@ -139,13 +149,13 @@ func (p *Pipeline) rebuild(ctx context.Context) error {
 	if err := all.Resolve(ctx, now); err != nil {
 		return err
 	}
-	_, err := all.build(ctx, now, "ledger_hour", "profile_property")
+	_, err := all.Build(ctx, now, "ledger_hour", "profile_property")
 	return err
 }
 
 // Balance brings the ledger up to date and reads it, for the whole days from one moment up to another.
 func (p *Pipeline) Balance(ctx context.Context, collected ledger.Collected, from, to time.Time) ([]ledger.Entry, error) {
-	if _, err := p.build(ctx, to, "ledger_session", "ledger_hour"); err != nil {
+	if _, err := p.Build(ctx, to, "ledger_session", "ledger_hour"); err != nil {
 		return nil, err
 	}
 	return (&ledger.Ledger{Engine: p.Engine, Catalog: p.Catalog, Collected: collected, Erased: privacy.Trail{Objects: p.Objects}}).Balance(ctx, from, to)
@@ -154,7 +164,7 @@ func (p *Pipeline) Balance(ctx context.Context, collected ledger.Collected, from
 // Monitor brings the ledger and the profiles up to date, takes the pipeline's pulse of the week before asOf, and
 // publishes both.
 func (p *Pipeline) Monitor(ctx context.Context, collected ledger.Collected, asOf time.Time) ([]monitor.Reading, error) {
-	if _, err := p.build(ctx, asOf, "profile_property"); err != nil {
+	if _, err := p.Build(ctx, asOf, "profile_property"); err != nil {
 		return nil, err
 	}
 	const week = 7
@@ -167,11 +177,20 @@ func (p *Pipeline) Monitor(ctx context.Context, collected ledger.Collected, asOf
 	if err != nil {
 		return nil, err
 	}
+	waiting, err := p.waiting(ctx)
+	if err != nil {
+		return nil, err
+	}
+	spent, err := p.spent(ctx, asOf)
+	if err != nil {
+		return nil, err
+	}
+	readings = slices.Concat(readings, waiting, spent)
 	return readings, p.PublishReadings(ctx, asOf, readings, entries)
 }
 
-// build brings some models up to date, and keeps what that read.
-func (p *Pipeline) build(ctx context.Context, asOf time.Time, names ...string) ([]model.Built, error) {
+// Build brings some models up to date, and keeps what that read. What they read is taken as it is.
+func (p *Pipeline) Build(ctx context.Context, asOf time.Time, names ...string) ([]model.Built, error) {
 	built, err := p.builder(asOf).Build(ctx, names...)
 	var read []spend.Scan
 	for _, m := range built {
@@ -226,13 +245,16 @@ func (p *Pipeline) Evaluate(ctx context.Context, asOf time.Time) error {
 	return err
 }
 
-// Decide decides on the results, keeps what each decision rests on, and moves the rollouts.
+// Decide decides on the results, keeps what each decision rests on, moves the rollouts, and looks back at earlier
+// decisions for which events came late.
 func (p *Pipeline) Decide(ctx context.Context, asOf time.Time) error {
 	decider := &decide.Decider{
 		Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, Flags: p.Flags, Archive: p.keeper(), NewRun: p.NewRun, Now: p.Now,
 	}
 	_, err := decider.Run(ctx, p.Project.Experiments, asOf)
-	return err
+	restater := &restate.Restater{Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, Keeper: p.keeper(), NewRun: p.NewRun, Now: p.Now}
+	_, problem := restater.Run(ctx, p.Project.Experiments, asOf)
+	return errors.Join(err, problem)
 }
 
 func (p *Pipeline) evaluation() *evaluate.Evaluator {
@@ -250,7 +272,7 @@ func (p *Pipeline) keeper() *bundle.Keeper {
 
 // Notify tells people what they have not been told yet.
 func (p *Pipeline) Notify(ctx context.Context, _ time.Time) error {
-	notifier := &notify.Notifier{Objects: p.Objects, Senders: p.Senders, DashboardURL: p.Dashboard}
+	notifier := &notify.Notifier{Objects: p.Objects, Senders: p.Senders, Policies: p.Policies, DashboardURL: p.Dashboard, Now: p.Now}
 	_, err := notifier.Run(ctx)
 	return err
 }

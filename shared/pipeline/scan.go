@@ -7,6 +7,7 @@ import (
 	"verdict/shared/experiment"
 	"verdict/shared/fault"
 	"verdict/shared/lake"
+	"verdict/shared/monitor"
 	"verdict/shared/spend"
 )
 
@@ -93,4 +94,19 @@ func (p *Pipeline) Footprint(ctx context.Context, e *experiment.Experiment, asOf
 		}
 	}
 	return total, nil
+}
+
+// spent reads how much of its budget each experiment has used that wants to hear of it.
+func (p *Pipeline) spent(ctx context.Context, asOf time.Time) ([]monitor.Reading, error) {
+	accounts, err := p.Book().Accounts(ctx, p.Project.Experiments, asOf.AddDate(0, 0, 1))
+	if err != nil {
+		return nil, err
+	}
+	var out []monitor.Reading
+	for _, a := range accounts {
+		if a.Limit > 0 && a.Experiment.Budget.Over != experiment.Allow {
+			out = append(out, monitor.Reading{Name: "budget_spent_share", Of: a.Experiment.ID, Value: float64(a.Read) / float64(a.Limit), Limit: 1, Says: a.Says()})
+		}
+	}
+	return out, nil
 }

@@ -10,6 +10,7 @@ import (
 	"verdict/events"
 	"verdict/shared/definition"
 	"verdict/shared/experiment"
+	"verdict/shared/identity/linkage"
 	"verdict/shared/metric"
 	"verdict/shared/model"
 	"verdict/shared/plan"
@@ -22,23 +23,24 @@ type Project struct {
 	Metrics     []metric.Metric // those that experiments can use
 	Layer       *metric.Layer   // all of them, and what they can be split by
 	Experiments []*experiment.Experiment
+	Identity    linkage.Settings
 }
 
 // BuiltIn is the project that stands in this repository.
 func BuiltIn() (*Project, error) {
-	return load(events.Files, events.Files, athenasql.Files, athenasql.Files)
+	return load(files{events.Files, events.Files, athenasql.Files, athenasql.Files, athenasql.Files})
 }
 
-// Load reads a folder with events/ and athena-sql/ like those of this repository. Each of four parts
+// Load reads a folder with events/ and athena-sql/ like those of this repository. Each of five parts
 // that the folder does not have is the built-in one: the tracking plan with its schemas, the
-// experiments, the models with their sources, and the metrics. A broken part is fault.Invalid with
+// experiments, the models with their sources, the metrics, and identity.yaml. A broken part is fault.Invalid with
 // file, line and reason.
 func Load(folder fs.FS) (*Project, error) {
 	f, err := filesOf(folder)
 	if err != nil {
 		return nil, err
 	}
-	return load(f.plan, f.experiments, f.models, f.metrics)
+	return load(f)
 }
 
 // Metrics reads the metrics alone of such a folder.
@@ -55,7 +57,7 @@ func Metrics(folder fs.FS) ([]metric.Metric, error) {
 }
 
 // files are where each part stands.
-type files struct{ plan, experiments, models, metrics fs.FS }
+type files struct{ plan, experiments, models, metrics, identity fs.FS }
 
 func filesOf(folder fs.FS) (files, error) {
 	eventFiles, err := fs.Sub(folder, "events")
@@ -75,6 +77,7 @@ func filesOf(folder fs.FS) (files, error) {
 	return files{
 		own(eventFiles, "plan.yaml", events.Files), own(eventFiles, "experiments", events.Files),
 		own(sqlFiles, "models", athenasql.Files), own(sqlFiles, "metrics", athenasql.Files),
+		own(sqlFiles, identityFile, athenasql.Files),
 	}, nil
 }
 
@@ -86,25 +89,42 @@ func loadMetrics(files fs.FS, models *model.Project) ([]metric.Metric, error) {
 	return metrics, nil
 }
 
-func load(planFiles, experimentFiles, modelFiles, metricFiles fs.FS) (*Project, error) {
+const identityFile = "identity.yaml"
+
+func loadIdentity(files fs.FS) (linkage.Settings, error) {
+	source, err := fs.ReadFile(files, identityFile)
+	if err != nil {
+		return linkage.Settings{}, fmt.Errorf("read identity settings: %w", err)
+	}
+	s, err := linkage.LoadSettings(identityFile, source)
+	if err != nil {
+		return s, definition.Under("athena-sql", err)
+	}
+	return s, nil
+}
+
+func load(f files) (*Project, error) {
 	p := &Project{}
 	var err error
-	if p.Plan, err = plan.Load(planFiles); err != nil {
+	if p.Plan, err = plan.Load(f.plan); err != nil {
 		return nil, fmt.Errorf("events/%w", err)
 	}
-	if p.Models, err = model.Load(modelFiles); err != nil {
+	if p.Models, err = model.Load(f.models); err != nil {
 		return nil, fmt.Errorf("athena-sql/%w", err)
 	}
-	if p.Metrics, err = loadMetrics(metricFiles, p.Models); err != nil {
+	if p.Metrics, err = loadMetrics(f.metrics, p.Models); err != nil {
 		return nil, err
 	}
-	if p.Layer, err = metric.LoadLayer(metricFiles, "metrics", columnsOf(p.Models)); err != nil {
+	if p.Layer, err = metric.LoadLayer(f.metrics, "metrics", columnsOf(p.Models)); err != nil {
 		return nil, definition.Under("athena-sql", err)
 	}
-	if p.Experiments, err = experiment.Load(experimentFiles, "experiments", metric.Known(p.Metrics)); err != nil {
+	if p.Experiments, err = experiment.Load(f.experiments, "experiments", metric.Known(p.Metrics)); err != nil {
 		return nil, definition.Under("events", err)
 	}
-	if err := p.govern(experimentFiles); err != nil {
+	if p.Identity, err = loadIdentity(f.identity); err != nil {
+		return nil, err
+	}
+	if err := p.govern(f.experiments); err != nil {
 		return nil, fmt.Errorf("events/%w", err)
 	}
 	return p, nil

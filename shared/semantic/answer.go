@@ -37,6 +37,7 @@ type Plan struct {
 	SQL        string
 	Bytes      int64  // of the files of all days asked for; the engine reads the columns that it needs
 	Version    string // hash of the SQL and of the partitions that it reads
+	Through    string // the last day asked for that there are events of; empty: there are none
 }
 
 // Row is one line of an answer.
@@ -68,6 +69,9 @@ func (s *Source) Plan(ctx context.Context, q Question) (*Plan, error) {
 	}
 	if p.Bytes, err = s.bytes(ctx, table, parts); err != nil {
 		return nil, err
+	}
+	if len(parts) > 0 {
+		p.Through = parts[len(parts)-1].Values[0] // the catalog orders them
 	}
 	if p.Bytes > s.MaxBytes {
 		return nil, fault.New(fault.Invalid, "the days from %s to %s hold %.1f GB, and one question may read %.1f GB: ask for fewer days",

@@ -24,10 +24,8 @@ func message() notify.Message {
 	return notify.Message{
 		ID: "0123456789abcdef", Subject: "Ship <fast> & short", Text: "unused by slack", Consequence: "Everybody now gets short.",
 		Link: "http://127.0.0.1:8080/experiments/checkout", Severity: "info",
-		Decision: decide.Decision{ExperimentID: "checkout", Reasons: []decide.Reason{
-			{Code: "goal_better", Text: "Purchases <!channel> & more are better."},
-			{Code: "guardrail_safe", Text: "Returns are not worse."},
-		}},
+		Kind: "decision", Decision: decide.Decision{ExperimentID: "checkout"},
+		Sections: []notify.Section{{Title: "Why", Points: []string{"Purchases <!channel> & more are better.", "Returns are not worse."}}},
 	}
 }
 
@@ -73,7 +71,7 @@ func TestLongTextsKeepWithinTheLimits(t *testing.T) {
 	m := message()
 	m.Subject = strings.Repeat("ü", 151)
 	m.Consequence = strings.Repeat("<", 1000)
-	m.Decision.Reasons = []decide.Reason{{Text: strings.Repeat("&", 2999)}}
+	m.Sections[0].Points = []string{strings.Repeat("&", 2999)}
 	m.Link = ""
 	if err := slack.New(host.URL, client()).Send(t.Context(), m); err != nil {
 		t.Fatal(err)

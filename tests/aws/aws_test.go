@@ -71,6 +71,9 @@ func TestOnAnEmulator(t *testing.T) {
 		t.Run("a schedule runs elt", func(t *testing.T) { e.models(t, m) }) &&
 		t.Run("the jobs decide", func(t *testing.T) { e.decides(t, m, flags, inbox, channel, end) }) &&
 		t.Run("the dashboard answers", func(t *testing.T) { e.shows(t, out.get(t, "verdict-dev-app", "dashboardAddress")) }) &&
+		t.Run("the metrics API answers", func(t *testing.T) {
+			e.tells(t, out.get(t, "verdict-dev-app", "metricsSignedAddress"), out.get(t, "verdict-dev-app", "metricsKeyedAddress"), start)
+		}) &&
 		t.Run("one machine says the same", func(t *testing.T) { sameOnOneMachine(t, m, p, end) }) &&
 		t.Run("a redeployment fails no request", func(t *testing.T) { e.redeploys(t, m.bucket, collector) }) &&
 		t.Run("destroy leaves nothing", func(t *testing.T) { e.vanishes(t, bucket) })

@@ -191,22 +191,7 @@ func (e *emulator) decides(t *testing.T, m *mirror, flags *flagapi.Server, inbox
 // shows asks the dashboard through its API, which answers nobody who has not signed.
 func (e *emulator) shows(t *testing.T, dashboard string) {
 	t.Helper()
-	get := func(path string, sign bool) (int, string) {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, dashboard+path, http.NoBody)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if sign {
-			who, err := e.config().Credentials.Retrieve(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := v4.NewSigner().SignHTTP(t.Context(), who, request, fmt.Sprintf("%x", sha256.Sum256(nil)), "execute-api", region, time.Now()); err != nil {
-				t.Fatal(err)
-			}
-		}
-		return e.do(t, request)
-	}
+	get := func(path string, sign bool) (int, string) { return e.get(t, dashboard+path, sign) }
 	if status, body := get("/", false); status != http.StatusForbidden {
 		t.Errorf("to a request without a signature: %d %s", status, body)
 	}
@@ -214,6 +199,59 @@ func (e *emulator) shows(t *testing.T, dashboard string) {
 		if status, body := get(path, true); status != http.StatusOK || !strings.Contains(body, harmful) || !strings.Contains(strings.ToLower(body), "roll") {
 			t.Errorf("GET %s: %d %s", path, status, body)
 		}
+	}
+}
+
+// get asks an API, signed as IAM wants it or not, with headers.
+func (e *emulator) get(t *testing.T, address string, sign bool, header ...string) (int, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		request.Header.Set(header[i], header[i+1])
+	}
+	if sign {
+		who, err := e.config().Credentials.Retrieve(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := v4.NewSigner().SignHTTP(t.Context(), who, request, fmt.Sprintf("%x", sha256.Sum256(nil)), "execute-api", region, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return e.do(t, request)
+}
+
+// tells asks the metrics API at both of its addresses: one lets in who signs, the other who has a key.
+func (e *emulator) tells(t *testing.T, signed, keyed string, day time.Time) {
+	t.Helper()
+	values := "/api/v1/metrics/orders/values?grain=total&from=" + day.Format(time.DateOnly) + "&to=" + day.AddDate(0, 0, days+1).Format(time.DateOnly)
+	const key = "rk_test"
+	if status, body := e.get(t, keyed+values, false, "X-Api-Key", key); status != http.StatusUnauthorized {
+		t.Errorf("a key before there are any: %d %s", status, body)
+	}
+	e.fill(t, "verdict/dev/read-keys", `{"`+key+`":"tests"}`)
+	if status, body := e.get(t, signed+values, false, "X-Api-Key", key); status != http.StatusForbidden {
+		t.Errorf("the address of signed requests, with a key: %d %s", status, body)
+	}
+	if status, body := e.get(t, keyed+values, false, "X-Api-Key", key+"x"); status != http.StatusUnauthorized || !strings.Contains(body, "urn:verdict:problem:unauthorized") {
+		t.Errorf("another key: %d %s", status, body)
+	}
+	var answers []string
+	for _, path := range []string{values, "/api/v1/experiments?verdict=roll_back", "/api/v1/experiments/" + harmful, "/api/v1/metrics/orders/lineage"} {
+		status, body := e.get(t, signed+path, true)
+		if status != http.StatusOK {
+			t.Errorf("GET %s, signed: %d %s", path, status, body)
+		}
+		if again, same := e.get(t, keyed+path, false, "X-Api-Key", key); again != http.StatusOK || same != body {
+			t.Errorf("GET %s, with a key: %d %s\nsigned: %s", path, again, same, body)
+		}
+		answers = append(answers, body)
+	}
+	if !strings.Contains(answers[0], `"value":`) || strings.Contains(answers[0], `"value":null`) || !strings.Contains(answers[1], `"id":"`+harmful+`"`) || !strings.Contains(answers[2], `"verdict":"roll_back"`) {
+		t.Errorf("answers %s", strings.Join(answers, "\n"))
 	}
 }
 

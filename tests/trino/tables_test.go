@@ -15,8 +15,10 @@ import (
 
 	"verdict/shared/embedded/directory"
 	"verdict/shared/embedded/duck"
+	"verdict/shared/identity"
 	"verdict/shared/lake"
 	"verdict/shared/measure"
+	"verdict/shared/model"
 	"verdict/shared/project"
 )
 
@@ -44,11 +46,16 @@ func shop(t *testing.T) *duck.Warehouse {
 			landing = append(landing, s.Landing())
 		}
 	}
-	w, err := duck.Open(t.Context(), &directory.Store{Root: root}, landing...)
+	store := &directory.Store{Root: root}
+	w, err := duck.Open(t.Context(), store, landing...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.Close() })
+	signals := &model.Builder{Project: p.Models, Objects: store, Engine: w, Catalog: w, NewRun: func() string { return "trino" }}
+	if _, err := signals.Build(t.Context(), "identity_signal"); err != nil { // a demo links no devices
+		t.Fatal(err)
+	}
 	return w
 }
 
@@ -139,11 +146,13 @@ func TestSameRows(t *testing.T) {
 		t.Fatal(err)
 	}
 	var names []string
-	for _, s := range p.Models.Sources {
-		names = append(names, s.Name)
-	}
 	for _, m := range p.Models.Models {
 		names = append(names, m.Name)
+		for _, ref := range m.Refs {
+			if !slices.Contains(names, ref) && slices.ContainsFunc(p.Models.Sources, func(s model.Source) bool { return s.Name == ref }) {
+				names = append(names, ref)
+			}
+		}
 	}
 	for _, name := range names {
 		share(t, w, name, p.Models.ColumnsOf(name))
@@ -161,6 +170,11 @@ func TestSameRows(t *testing.T) {
 			equal(t, w, sql)
 		})
 	}
+	t.Run("devices", func(t *testing.T) {
+		if n := equal(t, w, identity.DeviceQuery("2026-01-06")); n == 0 {
+			t.Error("no rows were compared")
+		}
+	})
 	for _, e := range p.Experiments {
 		t.Run("metrics of "+e.ID, func(t *testing.T) {
 			used, err := measure.Select(e, p.Metrics)
@@ -170,8 +184,17 @@ func TestSameRows(t *testing.T) {
 			if n := equal(t, w, measure.Query(e, used, asOf)); n == 0 {
 				t.Error("no rows were compared")
 			}
+			if n := equal(t, w, measure.GuardrailQuery(e, used, asOf)); n == 0 {
+				t.Error("no guardrails were compared")
+			}
+			for _, policy := range measure.Policies() {
+				if n := equal(t, w, measure.QueryUnder(policy, e, used, asOf)); n == 0 {
+					t.Errorf("no rows were compared under %s", policy)
+				}
+			}
 		})
 	}
+	t.Run("metrics API", func(t *testing.T) { sameAnswers(t, w, p) })
 }
 
 func daysOf(t *testing.T, w *duck.Warehouse) []string {

@@ -1,4 +1,4 @@
-// Package job builds what the scheduled functions and the dashboard work with: the lake's tables, the
+// Package job builds what the scheduled functions, the dashboard and the metrics API work with: the lake's tables, the
 // pipeline over them, and what its last steps move and tell.
 package job
 

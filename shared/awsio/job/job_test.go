@@ -1,6 +1,7 @@
 package job_test
 
 import (
+	"cmp"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +20,8 @@ func open(t *testing.T, missing string) *awsio.Home {
 	t.Setenv("AWS_ACCESS_KEY_ID", "AKIDTEST")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
 	t.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-	home, err := awsio.Open(t.Context(), func(name string) (string, bool) { return "x", name != missing }, time.Now)
+	values := map[string]string{setting.QueryBytes: "1073741824"}
+	home, err := awsio.Open(t.Context(), func(name string) (string, bool) { return cmp.Or(values[name], "x"), name != missing }, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,6 +35,7 @@ func TestAMissingVariableIsNamed(t *testing.T) {
 	}{
 		"engine":        {setting.AthenaWorkgroup, func(h *awsio.Home) error { _, err := job.Engine(h); return err }},
 		"pipeline":      {setting.GlueDatabase, func(h *awsio.Home) error { _, err := job.Pipeline(h); return err }},
+		"metrics":       {setting.QueryBytes, func(h *awsio.Home) error { _, err := job.Metrics(h, nil); return err }},
 		"leases":        {setting.StateTable, func(h *awsio.Home) error { _, err := job.Lease(h); return err }},
 		"topic":         {setting.DecisionTopic, func(h *awsio.Home) error { _, err := job.Topic(h); return err }},
 		"flag platform": {setting.FlagPlatform, func(h *awsio.Home) error { _, err := job.Flags(t.Context(), h); return err }},
@@ -51,6 +54,9 @@ func TestWhatNeedsNoSecretIsBuilt(t *testing.T) {
 	p, err := job.Pipeline(home)
 	if err != nil || p.Objects == nil || p.Engine == nil || p.Catalog == nil || len(p.Project.Experiments) == 0 {
 		t.Errorf("pipeline %+v, %v", p, err)
+	}
+	if metrics, err := job.Metrics(home, nil); err != nil || metrics == nil {
+		t.Errorf("metrics API %v, %v", metrics, err)
 	}
 	if lease, err := job.Lease(home); err != nil || lease == nil {
 		t.Errorf("leases %v, %v", lease, err)

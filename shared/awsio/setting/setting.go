@@ -13,6 +13,8 @@ const (
 	StateTable       = "STATE_TABLE"        // DynamoDB table of leases
 	DecisionTopic    = "DECISION_TOPIC_ARN" // SNS topic that people and the notifier subscribe to
 	WriteKeys        = "WRITE_KEYS_SECRET"  // secret: JSON object, write key -> namespace
+	ReadKeys         = "READ_KEYS_SECRET"   // secret: JSON object, read key -> who has it
+	QueryBytes       = "QUERY_BYTES"        // what a question to the metrics API may read
 	Origins          = "ALLOWED_ORIGINS"    // sites that may send events, separated by spaces; empty: all
 	CookieDomain     = "COOKIE_DOMAIN"      // site of the network user id's cookie; empty: no cookie
 	EdgeProof        = "EDGE_SECRET"        // secret: what CloudFront adds to requests; empty: the collector is reached directly
@@ -24,9 +26,18 @@ const (
 	FlagStage        = "FLAG_ENVIRONMENT"   // environment key on the platform
 	FlagURL          = "FLAG_BASE_URL"      // of the REST API
 	Datafile         = "FLAG_DATAFILE_URL"  // of the environment's datafile, with Optimizely
-	SlackWebhook     = "SLACK_SECRET"       // secret: the webhook's address, plain text
+	SlackWebhook     = "SLACK_SECRET"       // secret: a webhook's address or a bot's token, plain text
+	SlackChannel     = "SLACK_CHANNEL"      // that the bot posts to; a webhook has its own
+	SlackButtons     = "SLACK_BUTTONS"      // "yes": proposals can be answered in Slack
+	SlackSigning     = "SLACK_SIGNING"      // secret: the app's signing secret, plain text
+	Approvers        = "APPROVERS"          // ids of who may answer, separated by spaces; empty: everybody in the channel
+	AnswerTopic      = "ANSWER_TOPIC_ARN"   // SNS topic that tells the decider of an answer
+	Policies         = "NOTIFY_POLICIES"    // what each channel wants to be spared (shared/notify), may be empty
 	Dashboard        = "DASHBOARD_URL"      // for links in messages; may be empty
 )
+
+// Yes is the value of a setting that is on; one that is off is empty.
+const Yes = "yes"
 
 // The flag platforms.
 const (

@@ -24,6 +24,12 @@ var _ notify.Sender = (*Topic)(nil)
 // New returns a Topic.
 func New(config aws.Config, arn string) *Topic { return &Topic{api.NewFromConfig(config), arn} }
 
+// Tell publishes a line for functions that are subscribed: that there is something to do.
+func (t *Topic) Tell(ctx context.Context, line string) error {
+	_, err := t.client.Publish(ctx, &api.PublishInput{TopicArn: &t.arn, Message: &line})
+	return awsfault.Wrap("publish to sns", err)
+}
+
 // Channel implements notify.Sender.
 func (*Topic) Channel() string { return "sns" }
 

@@ -35,7 +35,7 @@ func TestSend(t *testing.T) {
 		t.Errorf("sent %v", got)
 	}
 	attributes := map[string]string{}
-	for _, n := range []string{"1", "2", "3", "4"} {
+	for _, n := range []string{"1", "2", "3", "4", "5"} {
 		entry := "MessageAttributes.entry." + n + "."
 		attributes[got[entry+"Name"]] = got[entry+"Value.DataType"] + " " + got[entry+"Value.StringValue"]
 	}

@@ -26,8 +26,13 @@ func (*Console) Channel() string { return "console" }
 func (c *Console) Send(_ context.Context, m notify.Message) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "[%s] %s\n", m.Severity, m.Subject)
-	for _, r := range m.Decision.Reasons {
-		fmt.Fprintf(&text, "  - %s\n", r.Text)
+	for _, s := range m.Sections {
+		if len(m.Sections) > 1 {
+			fmt.Fprintf(&text, "  %s:\n", s.Title)
+		}
+		for _, p := range s.Points {
+			fmt.Fprintf(&text, "  - %s\n", p)
+		}
 	}
 	for _, line := range []string{m.Consequence, m.Link} {
 		if line != "" {

@@ -24,7 +24,8 @@ func message() notify.Message {
 	return notify.Message{
 		ID: "0123456789abcdef", Subject: "Roll back Café", Text: "Roll back Café.\nAll of it.\n", Consequence: "Everybody now gets control.",
 		Link: "http://127.0.0.1:8080/experiments/cafe", Severity: "critical",
-		Decision: decide.Decision{ExperimentID: "cafe", Verdict: decide.RollBack, Reasons: []decide.Reason{{Text: "Errors are up."}, {Text: "Sales are down."}}},
+		Kind: "decision", Sections: []notify.Section{{Title: "Why", Points: []string{"Errors are up.", "Sales are down."}}},
+		Decision: decide.Decision{ID: "0123456789abcdef", ExperimentID: "cafe", Verdict: decide.RollBack},
 	}
 }
 
@@ -75,7 +76,7 @@ func TestSNSKeepsThePublishRequest(t *testing.T) {
 		"Subject":  "Roll back Caf?",
 		"Message":  "Roll back Café.\nAll of it.\n",
 		"MessageAttributes": map[string]any{
-			"decision_id": text("0123456789abcdef"), "experiment_id": text("cafe"), "severity": text("critical"), "verdict": text("roll_back"),
+			"kind": text("decision"), "decision_id": text("0123456789abcdef"), "experiment_id": text("cafe"), "severity": text("critical"), "verdict": text("roll_back"),
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

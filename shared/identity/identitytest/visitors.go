@@ -21,24 +21,6 @@ type Visitors struct {
 	Truth []string      // of the rows of Table
 }
 
-// Signals is how the cookies of Table are compared. Networks are truncated addresses. A browser is
-// known by its traits, and does not hold two cookies at once. Locale and time zone are the household's
-// as much as the person's: they speak against a match, not for it. What agreement they would have
-// added is missing from the probability, so that 0.8 is strict.
-func Signals() linkage.Config {
-	return linkage.Config{
-		Fields: []linkage.Field{
-			{Column: "networks", As: "set"},
-			{Column: "browser", As: "browser"},
-			{Column: "locale", As: "check"},
-			{Column: "zone", As: "check"},
-			{Column: "hours", As: "profile"},
-		},
-		Blocking: [][]string{{"networks"}, {"browser", "zone", "locale"}},
-		Known:    "user", Threshold: 0.8,
-	}
-}
-
 const (
 	days     = 90
 	carriers = 4
@@ -58,7 +40,7 @@ type person struct {
 // a third of them signed in on most of their devices, seven in ten consenting, and shared devices
 // that several people sign in on.
 func NewVisitors(n int, seed uint64) *Visitors {
-	v := &Visitors{Person: map[string]string{}, Table: linkage.Table{Columns: []string{"id", "user", "networks", "browser", "locale", "zone", "hours"}}}
+	v := &Visitors{Person: map[string]string{}, Table: linkage.Table{Columns: linkage.SignalColumns()}}
 	rng := rand.New(rand.NewPCG(seed, 3))
 	people := populate(rng, n)
 	for _, p := range people {

@@ -44,6 +44,7 @@ func (r *Result) cluster(known []int32, c *Config) {
 			r.Held++
 		default:
 			u.join(min(a, b), max(a, b))
+			r.Joins = append(r.Joins, m)
 		}
 	}
 	r.Unit = u.unit

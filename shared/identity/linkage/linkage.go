@@ -40,6 +40,7 @@ type Result struct {
 	Matches  []Match // the pairs worth looking at, whatever the threshold
 	Unit     []int   // of each record: the least record that stands for the same person
 	Held     int     // pairs above the threshold that a guard kept apart
+	Joins    []Match // the matches that made the units, in their order: no more than it takes
 
 	pairs []pair
 }

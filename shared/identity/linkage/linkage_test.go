@@ -72,7 +72,7 @@ func TestVisitors(t *testing.T) {
 			}
 		}
 		before := scoreUnits(ids, v.Person, g.Unit)
-		r := linked(t, &v.Table, identitytest.Signals())
+		r := linked(t, &v.Table, linkage.DefaultSettings().Comparison(identity.DefaultGuards().Degree))
 		after := linkage.Score(v.Truth, r.Unit)
 		right, found := after.Right-before.Right, after.Found-before.Found
 		precision, recall := float64(right)/float64(found), float64(right)/float64(after.TruePairs-before.Right)

@@ -4,32 +4,40 @@ package notifier
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"time"
 
-	"github.com/aws/aws-lambda-go/events"
-
 	"verdict/shared/fault"
-	"verdict/shared/lake"
 	"verdict/shared/notify"
 	"verdict/shared/slack"
 )
 
-// Handler posts what Slack has not been told yet whenever SNS says that something was decided. What is
-// told is read from the lake, so a message that SNS delivers twice, or late, changes nothing. webhook
-// gives the address to post to, and fault.NotFound while Slack is not set up.
-func Handler(objects lake.Objects, webhook func(context.Context) (string, error), dashboard string) func(context.Context, events.SNSEvent) error {
-	return func(ctx context.Context, _ events.SNSEvent) error {
-		address, err := webhook(ctx)
+// Channel opens the channel that a secret, a webhook's address or a bot's token, gives access to.
+func Channel(secret func(context.Context) (string, error), channel string, buttons bool) func(context.Context) (*slack.Sender, error) {
+	return func(ctx context.Context) (*slack.Sender, error) {
+		text, err := secret(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return slack.Open(text, channel, &http.Client{Timeout: 10 * time.Second}).WithButtons(buttons), nil
+	}
+}
+
+// Handler posts what Slack has not been told yet, whenever SNS says that something was decided, and on a schedule for
+// what was held or failed. What is told is read from the lake, so a message that SNS delivers twice, or late, changes nothing. Channel
+// gives what posts there, and fault.NotFound while Slack is not set up.
+func Handler(channel func(context.Context) (*slack.Sender, error), n notify.Notifier) func(context.Context, json.RawMessage) error {
+	return func(ctx context.Context, _ json.RawMessage) error {
+		sender, err := channel(ctx)
 		if fault.Is(err, fault.NotFound) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		sender := slack.New(address, &http.Client{Timeout: 10 * time.Second})
-		notifier := &notify.Notifier{Objects: objects, Senders: []notify.Sender{sender}, DashboardURL: dashboard}
-		_, err = notifier.Run(ctx)
+		n.Senders = []notify.Sender{sender}
+		_, err = n.Run(ctx)
 		return err
 	}
 }
