@@ -22,8 +22,8 @@ const (
 	decisions     = "decisions/"
 	approvals     = "approvals/"     // what people said to proposals
 	restatements  = "restatements/"  // decisions, taken again on events that came late
-	registrations = "registrations/" // experiments, as they were defined at their start and later
 	bundles       = "bundles/"       // what each decision rests on, to recompute it
+	registrations = "registrations/" // experiments, as they were defined at their start and later
 	audits        = "privacy/audit/" // who was erased and how many lines that was: the ledger counts them
 	notifications = "notifications/"
 	told          = "lineage/" // what each run read and wrote

@@ -39,7 +39,7 @@ type rows struct {
 }
 
 // publish writes the rows as the product does and returns the warehouse that reads them.
-func publish(t *testing.T, r rows) lake.Engine {
+func publish(t testing.TB, r rows) lake.Engine {
 	t.Helper()
 	store := &directory.Store{Root: t.TempDir()}
 	warehouse, err := duck.Open(t.Context(), store)
@@ -68,7 +68,7 @@ type published struct {
 	store *directory.Store
 }
 
-func write[T any](t *testing.T, objects lake.Objects, catalog lake.Catalog, name string, all []T, asOf func(T) string) {
+func write[T any](t testing.TB, objects lake.Objects, catalog lake.Catalog, name string, all []T, asOf func(T) string) {
 	t.Helper()
 	days := map[string][]T{}
 	for _, row := range all {
@@ -280,4 +280,16 @@ func TestServe(t *testing.T) {
 	mux.Handle("/empty/", http.StripPrefix("/empty", handler(t, publish(t, rows{}))))
 	mux.Handle("/busy/", http.StripPrefix("/busy", handler(t, broken{fault.New(fault.Transient, "throttled")})))
 	t.Fatal(http.Serve(listener, mux)) //nolint:gosec // a fixture on loopback
+}
+
+// hundred are 28 looks at every metric of an experiment.
+func hundred(e *experiment.Experiment) rows {
+	var s rows
+	random := rand.New(rand.NewPCG(1, 2))
+	for d := 1; d <= 28; d++ {
+		for _, m := range e.Metrics {
+			s.results = append(s.results, look(e, m, e.Variants[1].Key, e.Start.AddDate(0, 0, d).Format(time.DateOnly), d, 0.02, 1, random))
+		}
+	}
+	return s
 }

@@ -19,6 +19,11 @@ const pages = {
   '/': 'Experiments',
   '/experiments/one_page_checkout': 'One-page checkout',
   '/experiments/new_navigation': 'New navigation',
+  '/experiments/one_page_checkout/metrics/purchase_conversion_d3?by=device': 'Purchase conversion, 3 days',
+  '/metrics': 'Metrics',
+  '/metrics/purchase_conversion_d3?by=device': 'Purchase conversion, 3 days',
+  '/pipeline': 'Pipeline',
+  '/identity': 'Identity',
   '/nowhere': 'Not Found',
 }
 
@@ -175,4 +180,20 @@ test('pages print: white, without what only a screen can use', async (t) => {
     assert.ok((await page.pdf({format: 'A4'})).length > 5000, path)
     await page.emulateMedia({media: 'screen', colorScheme: 'dark'})
   }
+})
+
+test('from the list down to a declared segment, and from a metric to where it is used', async (t) => {
+  const {page, open} = await reader(t)
+  await open('/')
+  await page.getByRole('link', {name: 'One-page checkout'}).click()
+  await page.getByRole('link', {name: 'Purchase conversion, 3 days', exact: true}).first().click()
+  assert.match(await page.locator('main').innerText(), /By week of first exposure/)
+  await page.getByLabel('Split by declared segment').selectOption('device')
+  await page.getByRole('button', {name: 'Show'}).click()
+  assert.match(await page.locator('#cut-device').innerText(), /before the first exposure/)
+  await page.getByRole('link', {name: 'Metrics', exact: true}).click()
+  await page.getByRole('link', {name: 'Purchase conversion, 3 days', exact: true}).click()
+  await page.getByLabel('by', {exact: true}).selectOption('device')
+  await page.getByRole('button', {name: 'Show'}).click()
+  assert.ok((await page.locator('svg.trend polyline').count()) > 1)
 })
