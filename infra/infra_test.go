@@ -558,7 +558,7 @@ func TestEveryAlarmReachesTheTopic(t *testing.T) {
 	alarms := all(t).of("AWS::CloudWatch::Alarm")
 	// 5xx of the collector and of the metrics API, throttles, four of each stream, the queue, errors of each function, readings of the monitor, and of queries' cost where
 	// there is a budget.
-	if got, want := len(alarms), 3*(12+len(functionNames())+len(monitor.Limits()))+2; got != want {
+	if got, want := len(alarms), 3*(13+len(functionNames())+len(monitor.Limits()))+2; got != want {
 		t.Errorf("got %d alarms, want %d", got, want)
 	}
 	for _, r := range alarms {
