@@ -91,10 +91,10 @@ func (a alarms) add(id, meaning string, metric awscloudwatch.IMetric, threshold,
 }
 
 // runbook is where it is written what to do about an alarm, below docs: eltErrors is explained in elt-errors.md. Both
-// streams fail alike.
+// streams fail alike, and both addresses of the metrics API.
 func runbook(alarm string) string {
-	for _, stream := range []string{"Good", "Quarantine"} {
-		alarm = strings.TrimPrefix(alarm, stream)
+	for _, which := range []string{"Good", "Quarantine", "Signed", "Keyed"} {
+		alarm = strings.TrimPrefix(alarm, which)
 	}
 	return "/runbooks/" + kebab(alarm) + ".md"
 }

@@ -7,7 +7,6 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsapigatewayv2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsapigatewayv2authorizers"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsapigatewayv2integrations"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
@@ -61,11 +60,7 @@ func (m metrics) api(scope constructs.Construct, f functions, name string, who a
 }
 
 func (a alarms) onMetrics(m metrics) {
-	a.when("MetricsFails", "The metrics API answers 5xx. See the log of the function metrics.",
-		awscloudwatch.NewMathExpression(&awscloudwatch.MathExpressionProps{
-			Expression: jsii.String("FILL(signed, 0) + FILL(keyed, 0)"), Period: seconds(period), // who is not asked says nothing
-			UsingMetrics: &map[string]awscloudwatch.IMetric{
-				"signed": m.signed.MetricServerError(every(period, "Sum")), "keyed": m.keyed.MetricServerError(every(period, "Sum")),
-			},
-		}), serverErrors, 2)
+	const says = "The metrics API answers 5xx. See the log of the function metrics."
+	a.when("SignedMetricsFails", says, m.signed.MetricServerError(every(period, "Sum")), serverErrors, 2)
+	a.when("KeyedMetricsFails", says, m.keyed.MetricServerError(every(period, "Sum")), serverErrors, 2)
 }
