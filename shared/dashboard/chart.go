@@ -186,14 +186,16 @@ type mark struct{ X, Anchor, Word, Title string }
 
 // Trends draws each metric of each variant, in the order of the latest results.
 func (r *Report) Trends() []trend {
+	looked := map[[2]string][]evaluate.Result{}
+	for i := range r.Results {
+		if x := &r.Results[i]; x.Status == "ok" {
+			key := [2]string{x.Metric, x.Variant}
+			looked[key] = append(looked[key], *x)
+		}
+	}
 	var out []trend
 	for _, last := range r.Latest() {
-		var looks []evaluate.Result
-		for _, x := range r.Results {
-			if x.Metric == last.Metric && x.Variant == last.Variant && x.Status == "ok" {
-				looks = append(looks, x)
-			}
-		}
+		looks := looked[[2]string{last.Metric, last.Variant}]
 		if len(looks) > 0 {
 			out = append(out, r.trend(looks))
 		}
