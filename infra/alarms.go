@@ -107,9 +107,9 @@ func kebab(name string) string {
 
 func (a alarms) onCollector(c collector) {
 	a.when("CollectorFails", "The collector answers 5xx: browsers keep their events and try again. See its log.",
-		c.api.MetricServerError(every(period, "Sum")), serverErrors, 2)
+		c.api.MetricServerError(each("Sum")), serverErrors, 2)
 	a.when("CollectorThrottled", "Lambda turns requests to the collector away: the account runs as much at once as it may.",
-		c.function.MetricThrottles(every(period, "Sum")), 1, 1)
+		c.function.MetricThrottles(each("Sum")), 1, 1)
 }
 
 func (a alarms) onSlack(s slack) {
@@ -142,14 +142,14 @@ func (a alarms) onStream(id string, stream awskinesisfirehose.CfnDeliveryStream,
 
 func (a alarms) onFailed(queue awssqs.Queue) {
 	a.when("EventsGivenUp", "A function gave up on an event, which waits in the queue with its error for 14 days.",
-		queue.MetricApproximateNumberOfMessagesVisible(every(period, "Maximum")), 1, 1)
+		queue.MetricApproximateNumberOfMessagesVisible(each("Maximum")), 1, 1)
 }
 
 func (a alarms) onErrors(all ...awslambda.IFunction) {
 	for _, fn := range all {
 		name := *fn.Node().Scope().Node().Id()
 		a.when(name+"Errors", fmt.Sprintf("The function %s failed. What it did not do, its next run does; see its log.", name),
-			fn.MetricErrors(every(period, "Sum")), 1, 1)
+			fn.MetricErrors(each("Sum")), 1, 1)
 	}
 }
 
@@ -163,6 +163,6 @@ func (a alarms) onReadings() {
 	}
 }
 
-func every(d time.Duration, statistic string) *awscloudwatch.MetricOptions {
-	return &awscloudwatch.MetricOptions{Period: seconds(d), Statistic: &statistic}
+func each(statistic string) *awscloudwatch.MetricOptions {
+	return &awscloudwatch.MetricOptions{Period: seconds(period), Statistic: &statistic}
 }

@@ -108,8 +108,8 @@ func TestRunbooksSayWhatToDo(t *testing.T) {
 func TestRunbooksFindWhatTheyName(t *testing.T) {
 	var ids []string
 	for _, r := range all(t).resources {
-		if strings.HasPrefix(r.stack, "prod/") {
-			ids = append(ids, strings.TrimPrefix(r.stack, "prod/")+" "+r.kind+" "+r.id)
+		if stack, found := strings.CutPrefix(r.stack, "prod/"); found {
+			ids = append(ids, stack+" "+r.kind+" "+r.id)
 		}
 	}
 	words, err := os.ReadFile(runbooks + "/aws.sh")

@@ -93,7 +93,7 @@ func BenchmarkInit(b *testing.B) {
 	}
 	secrets := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-		io.WriteString(w, `{"SecretString":"{\"wk\":\"shop\"}"}`) //nolint:errcheck // the function says so
+		io.WriteString(w, `{"SecretString":"{\"wk\":\"shop\"}"}`)
 	}))
 	defer secrets.Close()
 	asked := make(chan struct{}, 1)
