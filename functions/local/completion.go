@@ -45,7 +45,7 @@ func (p program) taken(ctx context.Context, c command) []taken {
 		_, flags := p.probe(ctx, c, verbs)
 		flags.VisitAll(func(f *flag.Flag) {
 			boolean, ok := f.Value.(interface{ IsBoolFlag() bool })
-			out = append(out, taken{f.Name, f.Usage, !(ok && boolean.IsBoolFlag())})
+			out = append(out, taken{f.Name, f.Usage, !ok || !boolean.IsBoolFlag()})
 		})
 	}
 	slices.SortStableFunc(out, func(a, b taken) int { return strings.Compare(a.name, b.name) })

@@ -132,15 +132,17 @@ func wantsHelp(args []string) (verbs []string, ok bool) {
 	return nil, false
 }
 
-var verbWord = regexp.MustCompile(`^[a-z]+(\|[a-z]+)*$`)
-var optional = regexp.MustCompile(`\[[^\]]*\]`)
+var (
+	verbWord = regexp.MustCompile(`^[a-z]+(\|[a-z]+)*$`)
+	optional = regexp.MustCompile(`\[[^\]]*\]`)
+)
 
 // verbs are the words of a command's usage that stand for themselves.
 func (c command) verbs() []string {
 	var out []string
 	before := ""
-	for _, word := range strings.Fields(optional.ReplaceAllString(c.usage, "")) {
-		for _, part := range strings.Split(strings.TrimSuffix(word, ","), "|") {
+	for _, word := range strings.FieldsSeq(optional.ReplaceAllString(c.usage, "")) {
+		for _, part := range strings.SplitSeq(strings.TrimSuffix(word, ","), "|") {
 			if verbWord.MatchString(part) && !strings.HasPrefix(before, "--") {
 				out = append(out, part)
 			}

@@ -24,7 +24,11 @@ func TestRowsReadBackToTheSameBits(t *testing.T) {
 	}
 	want := []row{
 		{Text: `a "quote" <b> & ü`, Number: 0.1, Count: math.MaxInt64, At: time.Date(2026, 1, 5, 1, 2, 3, 4, time.UTC)},
-		{Number: math.Inf(1)}, {Number: math.Inf(-1)}, {Number: math.Nextafter(1, 2)}, {Number: 5e-324}, {Number: math.MaxFloat64},
+		{Number: math.Inf(1)},
+		{Number: math.Inf(-1)},
+		{Number: math.Nextafter(1, 2)},
+		{Number: 5e-324},
+		{Number: math.MaxFloat64},
 	}
 	rows, err := rowsOf(want)
 	if err != nil {

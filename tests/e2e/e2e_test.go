@@ -7,6 +7,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -346,7 +347,8 @@ func TestBundlesVerifyAnywhere(t *testing.T) {
 	if out, _, err := verdict(t, "verify", files[1]); err == nil || !strings.Contains(out, "name: stated") {
 		t.Errorf("exchanged: %v %s", err, out)
 	}
-	if _, _, err := verdict(t, "verify", "no_such", "--lake", lake); err == nil || err.(*exec.ExitError).ExitCode() != 2 {
+	_, _, err = verdict(t, "verify", "no_such", "--lake", lake)
+	if ended, ok := errors.AsType[*exec.ExitError](err); !ok || ended.ExitCode() != 2 {
 		t.Errorf("missing: %v", err)
 	}
 }

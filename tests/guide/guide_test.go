@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -75,7 +76,8 @@ func TestEveryCommandOfTheGuideRuns(t *testing.T) {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
 	all := blocks(read(t, "docs/guide.md"))
-	script := "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n"
+	var script strings.Builder
+	script.WriteString("set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n")
 	ran := 0
 	for _, b := range all {
 		if b.kind != "sh" {
@@ -86,13 +88,12 @@ func TestEveryCommandOfTheGuideRuns(t *testing.T) {
 			continue
 		}
 		ran++
-		script += fmt.Sprintf("echo '%s%d'\n%s", printed, b.line, b.text)
+		fmt.Fprintf(&script, "echo '%s%d'\n%s", printed, b.line, b.text)
 	}
 	if ran < 10 {
 		t.Fatalf("only %d blocks to run", ran)
 	}
-	script = strings.ReplaceAll(script, "8321", freePort(t))
-	run := exec.CommandContext(t.Context(), "bash", "-c", script)
+	run := exec.CommandContext(t.Context(), "bash", "-c", strings.ReplaceAll(script.String(), "8321", freePort(t)))
 	run.Dir = t.TempDir()
 	run.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 	var out bytes.Buffer
@@ -109,12 +110,12 @@ func TestEveryCommandOfTheGuideRuns(t *testing.T) {
 	shown := ""
 	for _, b := range all {
 		if b.kind == "sh" && b.notRunFor == "" {
-			shown = outputs[fmt.Sprint(b.line)]
+			shown = outputs[strconv.Itoa(b.line)]
 		}
 		if b.kind != "text" {
 			continue
 		}
-		for _, line := range strings.Split(strings.TrimSpace(b.text), "\n") {
+		for _, line := range strings.SplitSeq(strings.TrimSpace(b.text), "\n") {
 			if !strings.Contains(shown, strings.TrimSpace(line)) {
 				t.Errorf("line %d: the guide shows %q, which is not in the output:\n%s", b.line, line, shown)
 			}
