@@ -220,7 +220,7 @@ func TestAUnitMovesToAnotherCohort(t *testing.T) {
 		return cells
 	}
 	before := look()
-	h.arrive(t, []event{exposed("x", "a:1", "control", day(0).Add(2 * hour))})
+	h.arrive(t, []event{exposed("x", "a:1", "control", day(0).Add(2*hour))})
 	h.resolve(t)
 	after := look()
 	if len(before) != 2 || len(after) != 2 || before[0].Units != 1 || after[0].Units != 2 || after[0].MeanY != 15 || after[1].MeanY != 70 {

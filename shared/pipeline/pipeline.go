@@ -112,6 +112,9 @@ func (p *Pipeline) Officer(store privacy.Store, key redact.Key) *privacy.Officer
 	for _, m := range p.Project.Models.Models {
 		tables = append(tables, m.Name)
 	}
+	for _, e := range p.Project.Experiments {
+		tables = append(tables, measure.Totals(e.ID))
+	}
 	return &privacy.Officer{
 		Store: store, Engine: p.Engine, Catalog: p.Catalog, Tables: tables, Key: key, NewRun: p.NewRun, Now: p.Now, Rebuild: p.rebuild,
 	}
@@ -166,7 +169,7 @@ func (p *Pipeline) Measure(ctx context.Context, asOf time.Time) error {
 	if err := p.keeper().Mark(ctx, asOf); err != nil {
 		return err
 	}
-	measurer := &measure.Measurer{Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun}
+	measurer := &measure.Measurer{Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun, Young: measure.Young}
 	if err := measurer.Run(ctx, p.Project.Experiments, p.Project.Metrics, asOf); err != nil || p.Audit == nil {
 		return err
 	}
