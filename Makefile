@@ -177,6 +177,7 @@ bench: $(WEB)/node_modules ## benchmarks: collector requests a second, SDK size 
 	cd $(WEB) && node build.mjs && node bench/size.mjs
 	$(GO) test ./shared/collect ./shared/plan ./shared/stats -run '^$$' -bench . -cpu 1
 	$(GO) test ./shared/measure -run '^$$' -bench TenMillion -benchtime 3x -timeout 30m
+	$(GO) test ./shared/measure -run '^$$' -bench NinetyDays -benchtime 1x
 	$(GO) test ./shared/identity -run '^$$' -bench TenMillion -benchtime 1x
 	$(GO) test ./shared/model -run '^$$' -bench ELT -benchtime 3x -timeout 60m -args -events=$${EVENTS:-1000000}
 

@@ -430,6 +430,10 @@ func total(m metric.Metric, p part) string {
 		return "max(case when " + reached(c, len(m.Steps)) + " is not null then 1e0 else 0e0 end)"
 	case m.Kind == metric.Quantile && m.OfEvents:
 		return fmt.Sprintf("cast(count(case when %[1]s <= %[1]s_quantile then 1 end) as double)", c)
+	case once && m.Kind != metric.TimeToEvent:
+		return "case when count(" + c + ") > 0 then 1e0 else 0e0 end" // cheaper than the largest of doubles
+	case p.term.Aggregation == "count" && !once:
+		return finish(m, "cast(count("+counted+") as double)")
 	case p.term.Aggregation == "count_distinct" && !once:
 		return finish(m, "cast(count(distinct "+counted+") as double)")
 	}

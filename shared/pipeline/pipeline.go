@@ -137,6 +137,9 @@ func (p *Pipeline) Officer(store privacy.Store, key redact.Key) *privacy.Officer
 	for _, m := range p.Project.Models.Models {
 		tables = append(tables, m.Name)
 	}
+	for _, e := range p.Project.Experiments {
+		tables = append(tables, measure.Totals(e.ID))
+	}
 	return &privacy.Officer{
 		Store: store, Engine: p.Engine, Catalog: p.Catalog, Tables: tables, Key: key, NewRun: p.NewRun, Now: p.Now, Rebuild: p.rebuild,
 	}
@@ -225,7 +228,7 @@ func (p *Pipeline) measure(ctx context.Context, asOf time.Time) error {
 	}
 	var read []spend.Scan
 	measurer := &measure.Measurer{
-		Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun,
+		Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun, Young: measure.Young,
 		Scanned: func(e *experiment.Experiment, bytes int64) {
 			read = append(read, spend.Scan{Kind: spend.Experiment, Name: e.ID, Read: bytes, Billed: bytes > 0})
 		},
