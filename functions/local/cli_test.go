@@ -62,7 +62,7 @@ func TestEveryCommandIsExplained(t *testing.T) {
 			if !strings.Contains(e, "verdict "+c.name) {
 				t.Errorf("%q is no example of %s", e, c.name)
 			}
-			for _, word := range strings.FieldsSeq(e) {
+			for word := range strings.FieldsSeq(e) {
 				if name, ok := strings.CutPrefix(word, "--"); ok && !slices.ContainsFunc(known, func(f taken) bool { return f.name == name }) {
 					t.Errorf("%q: %s has no flag --%s", e, c.name, name)
 				}

@@ -141,8 +141,8 @@ var (
 func (c command) verbs() []string {
 	var out []string
 	before := ""
-	for _, word := range strings.FieldsSeq(optional.ReplaceAllString(c.usage, "")) {
-		for _, part := range strings.SplitSeq(strings.TrimSuffix(word, ","), "|") {
+	for word := range strings.FieldsSeq(optional.ReplaceAllString(c.usage, "")) {
+		for part := range strings.SplitSeq(strings.TrimSuffix(word, ","), "|") {
 			if verbWord.MatchString(part) && !strings.HasPrefix(before, "--") {
 				out = append(out, part)
 			}

@@ -115,7 +115,7 @@ func TestEveryCommandOfTheGuideRuns(t *testing.T) {
 		if b.kind != "text" {
 			continue
 		}
-		for _, line := range strings.SplitSeq(strings.TrimSpace(b.text), "\n") {
+		for line := range strings.SplitSeq(strings.TrimSpace(b.text), "\n") {
 			if !strings.Contains(shown, strings.TrimSpace(line)) {
 				t.Errorf("line %d: the guide shows %q, which is not in the output:\n%s", b.line, line, shown)
 			}
