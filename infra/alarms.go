@@ -114,7 +114,7 @@ func (a alarms) onCollector(c collector) {
 
 func (a alarms) onSlack(s slack) {
 	a.when("SlackFails", "Answers to proposals are not taken: people see that in Slack and can press again, or use verdict approve. See the log of the function slack.",
-		s.api.MetricServerError(every(period, "Sum")), 1, 1)
+		s.api.MetricServerError(each("Sum")), 1, 1)
 }
 
 func (a alarms) onStreams(s streams, buffer time.Duration) {

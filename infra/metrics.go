@@ -61,6 +61,6 @@ func (m metrics) api(scope constructs.Construct, f functions, name string, who a
 
 func (a alarms) onMetrics(m metrics) {
 	const says = "The metrics API answers 5xx. See the log of the function metrics."
-	a.when("SignedMetricsFails", says, m.signed.MetricServerError(every(period, "Sum")), serverErrors, 2)
-	a.when("KeyedMetricsFails", says, m.keyed.MetricServerError(every(period, "Sum")), serverErrors, 2)
+	a.when("SignedMetricsFails", says, m.signed.MetricServerError(each("Sum")), serverErrors, 2)
+	a.when("KeyedMetricsFails", says, m.keyed.MetricServerError(each("Sum")), serverErrors, 2)
 }

@@ -77,6 +77,7 @@ func (e entry) write(b *strings.Builder) {
 func partitionMeaning(name string) string {
 	return map[string]string{
 		"namespace":     "Whose events these are; from the write key.",
+		"step":          "The step of the pipeline that read.",
 		"event_date":    "Day (UTC): of the event where a row is one, of its arrival in quarantine, else as the grain says.",
 		"as_of":         "Day (UTC) at whose start this was known.",
 		"experiment_id": "The experiment.",
