@@ -559,7 +559,7 @@ func TestEveryAlarmReachesTheTopic(t *testing.T) {
 	alarms := all(t).of("AWS::CloudWatch::Alarm")
 	// 5xx of the collector, of the metrics API and of slack, throttles, four of each stream, the queue, errors of each function, readings of the
 	// monitor, and of queries' cost where there is a budget.
-	if got, want := len(alarms), 3*(13+len(functionNames())+len(monitor.Limits()))+2; got != want {
+	if got, want := len(alarms), 3*(14+len(functionNames())+len(monitor.Limits()))+2; got != want {
 		t.Errorf("got %d alarms, want %d", got, want)
 	}
 	for _, r := range alarms {

@@ -33,6 +33,7 @@ func explanations() map[string]explained {
 		"run":               {"docs/guide.md", []string{"verdict run --project . --lake lake --as-of 2026-03-19", "verdict run --json"}},
 		"notebook":          {"docs/notebooks.md", []string{"verdict notebook one_page_checkout", "verdict notebook one_page_checkout --metric revenue_per_user_d3 --funnel product_viewed,checkout_started,order_completed", "verdict notebook one_page_checkout --engine athena --database verdict_prod --workgroup adhoc"}},
 		"identity":          {"docs/identity.md", []string{"verdict identity score --truth person people.csv", "verdict identity log --json", "verdict identity veto --reason \"two people, one tablet\" a:one a:two"}},
+		"metrics":           {"docs/metrics.md", []string{"verdict metrics list", "verdict metrics sql one_page_checkout", "verdict metrics export --format eppo"}},
 		"tables":            {"docs/tables.md", []string{"verdict tables show fact_event", "verdict tables page > docs/tables.md"}},
 		"approve":           {"docs/experiments.md", []string{"verdict approve --by Ada --lake lake 121ad9d1d4467cfb"}},
 		"reject":            {"docs/experiments.md", []string{"verdict reject --by Ada --lake lake 121ad9d1d4467cfb"}},

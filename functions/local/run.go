@@ -159,7 +159,7 @@ func (p program) told(b model.Built) {
 	}
 }
 
-func (p program) warn(says string) { p.log.Warn(says) }
+func (p program) warn(says string) { fmt.Fprintln(p.err, "verdict: "+says) }
 
 // day reads a flag that names a day, UTC; without one it is so many days from today.
 func (p program) day(name, text string, fromToday int) (time.Time, error) {

@@ -111,7 +111,7 @@ func (s *server) pipeline(w http.ResponseWriter, r *http.Request) {
 }
 
 type sizeCount struct {
-	Ids   int64 `lake:"ids" json:"ids"` // of one unit
+	IDs   int64 `lake:"ids" json:"ids"` // of one unit
 	Units int64 `lake:"units" json:"units"`
 }
 
@@ -158,7 +158,7 @@ FROM identity_merge GROUP BY 1, 2 ORDER BY 1 DESC, 2 LIMIT 28`)
 		return
 	}
 	for _, x := range v.Sizes {
-		v.Largest, v.Peak = max(v.Largest, x.Ids), max(v.Peak, x.Units)
+		v.Largest, v.Peak = max(v.Largest, x.IDs), max(v.Peak, x.Units)
 	}
 	if wantsJSON(r) {
 		s.writeJSON(w, r, v)

@@ -86,7 +86,7 @@ func (p Population) Query(e *experiment.Experiment, metrics []metric.Metric) str
 	rehearsal := *e
 	rehearsal.Start = experiment.Date{Time: p.From}
 	rehearsal.PlannedDays = int(p.To.Sub(p.From).Hours() / 24)
-	q := &query{experiment: &rehearsal, metrics: metrics, asOf: p.To, until: p.To, population: p.units(e.Control)}
+	q := &query{experiment: &rehearsal, metrics: metrics, asOf: p.To, until: p.To, of: Resolved.source(nil), population: p.units(e.Control)}
 	return q.text()
 }
 

@@ -128,11 +128,11 @@ func (h *home) build(t *testing.T) string {
 	}
 	var out []string
 	for _, b := range built {
-		did := fmt.Sprintf("%s %d", b.Model, b.Partitions)
+		did := []string{fmt.Sprintf("%s %d", b.Model, b.Partitions)}
 		for _, held := range b.Held {
-			did += " holding " + held.Day
+			did = append(did, "holding "+held.Day)
 		}
-		out = append(out, did)
+		out = append(out, strings.Join(did, " "))
 	}
 	return strings.Join(out, ", ")
 }

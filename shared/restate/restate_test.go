@@ -156,7 +156,7 @@ func (h *home) decide(t *testing.T, asOf time.Time) []decide.Decision {
 	if err := h.keeper.Mark(t.Context(), asOf); err != nil {
 		t.Fatal(err)
 	}
-	if err := (&measure.Measurer{Objects: h.store, Engine: h.warehouse, Catalog: h.warehouse, NewRun: h.newRun}).Run(t.Context(), all, metrics, asOf); err != nil {
+	if err := (&measure.Measurer{Objects: h.store, Engine: h.warehouse, Catalog: h.warehouse, NewRun: h.newRun, Young: measure.Young}).Run(t.Context(), all, metrics, asOf); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := h.evaluator.Run(t.Context(), all, metrics, asOf); err != nil {
