@@ -171,10 +171,17 @@ func alike(got, want measure.Statistic) bool {
 	y, d, x, z := size(want.YY, want.MeanY), size(want.DD, want.MeanD), size(want.XX, want.MeanX), size(want.ZZ, want.MeanZ)
 	n := float64(want.Units)
 	for _, c := range []struct{ got, want, size float64 }{
-		{got.MeanX, want.MeanX, x}, {got.MeanZ, want.MeanZ, z},
-		{got.YX, want.YX, n * y * x}, {got.DX, want.DX, n * d * x}, {got.XX, want.XX, n * x * x},
-		{got.YZ, want.YZ, n * y * z}, {got.DZ, want.DZ, n * d * z}, {got.XZ, want.XZ, n * x * z}, {got.ZZ, want.ZZ, n * z * z},
-		{got.Quantile, want.Quantile, math.Abs(want.Quantile)}, {got.QuantileLow, want.QuantileLow, math.Abs(want.QuantileLow)},
+		{got.MeanX, want.MeanX, x},
+		{got.MeanZ, want.MeanZ, z},
+		{got.YX, want.YX, n * y * x},
+		{got.DX, want.DX, n * d * x},
+		{got.XX, want.XX, n * x * x},
+		{got.YZ, want.YZ, n * y * z},
+		{got.DZ, want.DZ, n * d * z},
+		{got.XZ, want.XZ, n * x * z},
+		{got.ZZ, want.ZZ, n * z * z},
+		{got.Quantile, want.Quantile, math.Abs(want.Quantile)},
+		{got.QuantileLow, want.QuantileLow, math.Abs(want.QuantileLow)},
 		{got.QuantileHigh, want.QuantileHigh, math.Abs(want.QuantileHigh)},
 	} {
 		if same := math.IsNaN(c.got) && math.IsNaN(c.want) || math.Abs(c.got-c.want) <= rounding*c.size; !same {

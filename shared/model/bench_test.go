@@ -140,7 +140,7 @@ func BenchmarkELT(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			defer w.Close() //nolint:errcheck // nothing is written by it
+			defer w.Close()
 			builder := &model.Builder{Project: project, Objects: store, Engine: w, Catalog: w, NewRun: func() string { return "1" }}
 			peakMemory(b)
 			began := time.Now()
@@ -162,7 +162,7 @@ func BenchmarkELT(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			defer w.Close() //nolint:errcheck // nothing is written by it
+			defer w.Close()
 			peakMemory(b)
 			began := time.Now()
 			if _, err := w.Query(b.Context(), handwritten(store, filepath.Join(b.TempDir(), "hand"))); err != nil {
