@@ -84,7 +84,7 @@ const (
 	jobs, jobGB, jobMinutes = 6, 1.0, 1.0 // scheduled functions, hourly
 	fileEvents              = 40_000      // Firehose writes a file after five minutes or 128 MB
 	fixedAlarms, metrics    = 36, 30
-	secrets                 = 4
+	secrets                 = 5
 	logBytes                = 350 // of metrics and a report line per request
 )
 

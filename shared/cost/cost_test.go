@@ -37,7 +37,7 @@ func TestMonthly(t *testing.T) {
 		"Athena, tables":              0.14 * 1.5 * 24 * days / 1000 * 5,
 		"Athena, experiments":         0.0243 * 21 * 4 * days / 1000 * 10 * 5,
 		"jobs (Lambda)":               6 * 24 * days * 60 * 0.0000133334,
-		"secrets":                     1.60,
+		"secrets":                     2.00,
 	}
 	lines := prices(t).Monthly(usage())
 	sum := 0.0
