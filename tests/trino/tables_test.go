@@ -221,7 +221,7 @@ func TestSameRows(t *testing.T) {
 			}
 		})
 	}
-	t.Run("metrics API", func(t *testing.T) { sameAnswers(t, w, p) })
+	t.Run("metrics API", func(t *testing.T) { sameAnswers(t, w, p, names) })
 }
 
 func partitions(t lake.Table) []lake.Column {
