@@ -19,10 +19,10 @@ import (
 	"verdict/shared/fault"
 )
 
-func get(t testing.TB, h http.Handler, path string) *httptest.ResponseRecorder {
-	t.Helper()
+func get(tb testing.TB, h http.Handler, path string) *httptest.ResponseRecorder {
+	tb.Helper()
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+	h.ServeHTTP(w, httptest.NewRequestWithContext(tb.Context(), http.MethodGet, path, nil))
 	return w
 }
 

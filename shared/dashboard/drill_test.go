@@ -18,14 +18,14 @@ import (
 )
 
 // add publishes one more table of a fixture.
-func add[T any](t testing.TB, p *published, name, asOf string, rows []T) {
-	t.Helper()
+func add[T any](tb testing.TB, p *published, name, asOf string, rows []T) {
+	tb.Helper()
 	to := table.Place{Table: name, Run: "more"}
 	if asOf != "" {
 		to.PartitionBy, to.Values = []string{"as_of"}, []string{asOf}
 	}
-	if err := table.Write(t.Context(), p.store, p.Warehouse, to, rows); err != nil {
-		t.Fatal(err)
+	if err := table.Write(tb.Context(), p.store, p.Warehouse, to, rows); err != nil {
+		tb.Fatal(err)
 	}
 }
 

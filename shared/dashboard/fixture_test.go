@@ -39,24 +39,24 @@ type rows struct {
 }
 
 // publish writes the rows as the product does and returns the warehouse that reads them.
-func publish(t testing.TB, r rows) lake.Engine {
-	t.Helper()
-	store := &directory.Store{Root: t.TempDir()}
-	warehouse, err := duck.Open(t.Context(), store)
+func publish(tb testing.TB, r rows) lake.Engine {
+	tb.Helper()
+	store := &directory.Store{Root: tb.TempDir()}
+	warehouse, err := duck.Open(tb.Context(), store)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { warehouse.Close() })
-	write(t, store, warehouse, "fact_experiment_results", r.results, func(x evaluate.Result) string { return x.AsOf })
-	write(t, store, warehouse, "fact_experiment_check", r.checks, func(x evaluate.Check) string { return x.AsOf })
+	tb.Cleanup(func() { warehouse.Close() })
+	write(tb, store, warehouse, "fact_experiment_results", r.results, func(x evaluate.Result) string { return x.AsOf })
+	write(tb, store, warehouse, "fact_experiment_check", r.checks, func(x evaluate.Check) string { return x.AsOf })
 	if len(r.decisions) > 0 {
-		if err := table.Write(t.Context(), store, warehouse, table.Place{Table: "fact_decision", Run: "fixture"}, r.decisions); err != nil {
-			t.Fatal(err)
+		if err := table.Write(tb.Context(), store, warehouse, table.Place{Table: "fact_decision", Run: "fixture"}, r.decisions); err != nil {
+			tb.Fatal(err)
 		}
 	}
 	if len(r.registrations) > 0 {
-		if err := table.Write(t.Context(), store, warehouse, table.Place{Table: "fact_experiment_registration", Run: "fixture"}, r.registrations); err != nil {
-			t.Fatal(err)
+		if err := table.Write(tb.Context(), store, warehouse, table.Place{Table: "fact_experiment_registration", Run: "fixture"}, r.registrations); err != nil {
+			tb.Fatal(err)
 		}
 	}
 	return &published{warehouse, store}
@@ -68,16 +68,16 @@ type published struct {
 	store *directory.Store
 }
 
-func write[T any](t testing.TB, objects lake.Objects, catalog lake.Catalog, name string, all []T, asOf func(T) string) {
-	t.Helper()
+func write[T any](tb testing.TB, objects lake.Objects, catalog lake.Catalog, name string, all []T, asOf func(T) string) {
+	tb.Helper()
 	days := map[string][]T{}
 	for _, row := range all {
 		days[asOf(row)] = append(days[asOf(row)], row)
 	}
 	for day, some := range days {
 		to := table.Place{Table: name, Run: "fixture", PartitionBy: []string{"as_of"}, Values: []string{day}}
-		if err := table.Write(t.Context(), objects, catalog, to, some); err != nil {
-			t.Fatal(err)
+		if err := table.Write(tb.Context(), objects, catalog, to, some); err != nil {
+			tb.Fatal(err)
 		}
 	}
 }
