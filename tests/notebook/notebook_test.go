@@ -57,15 +57,15 @@ func TestNotebooksReproduceTheReadout(t *testing.T) {
 		flags      []string
 		says       []string
 	}{
-		"at the planned end": {"one_page_checkout", nil, []string{"4 lines of the readout are met", "add up to the statistics", "order_completed", "By", "strict"}},
-		"while it runs":      {"one_page_checkout", []string{"--as-of", "2026-01-16"}, []string{"4 lines of the readout are met", "add up to the statistics"}},
+		"at the planned end": {"one_page_checkout", nil, []string{"4 lines of the readout are met", "add up to the statistics", "order_completed", "strict"}},
+		"while it runs":      {"one_page_checkout", []string{"--as-of", "2026-01-16"}, []string{"4 lines of the readout are met"}},
 		"a ratio, and a funnel with a step that nobody came to": {
 			"one_page_checkout",
 			[]string{"--metric", "average_order_value_d3", "--funnel", "product_viewed,search_performed"},
-			[]string{"add up to the statistics", "search_performed   0.00"},
+			[]string{"add up to the statistics", "search_performed  0.0"},
 		},
 		"revenue":                {"one_page_checkout", []string{"--metric", "revenue_per_user_d3"}, []string{"add up to the statistics"}},
-		"before a window ended":  {"one_page_checkout", []string{"--as-of", "2026-01-06"}, nil},
+		"before a window ended":  {"one_page_checkout", []string{"--as-of", "2026-01-06"}, []string{"no arm has units enough yet"}},
 		"few units":              {"gift_wrap", nil, []string{"lines of the readout are met"}},
 		"a broken split":         {"new_navigation", nil, []string{"lines of the readout are met"}},
 		"a guardrail that falls": {"urgency_banner", nil, []string{"lines of the readout are met"}},
@@ -85,8 +85,8 @@ func TestNotebooksReproduceTheReadout(t *testing.T) {
 	// The assertions are what the notebook is for: each must fail when its figure is another one.
 	for name, change := range map[string][2]string{
 		"another rule":            {"FINAL_Z = 2", "FINAL_Z = 2.0001 * 2"},
-		"another window":          {`\"window_days\":3`, `\"window_days\":4`},
-		"another query":           {"and not is_multi_variant\\n),\\n", "),\\n"},
+		"another window":          {`window_days\\\":3`, `window_days\\\":4`},
+		"another query":           {`and not is_multi_variant\n`, `and true\n`},
 		"another metric of units": {"e.event_name = 'order_completed') then 1e0", "e.event_name = 'page_viewed') then 1e0"},
 		"another definition":      {"DEFINITION = ", "DEFINITION = 'x' + "},
 	} {
