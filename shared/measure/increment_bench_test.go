@@ -48,7 +48,9 @@ happened as (
 )
 
 select
-    case when person % 10 = 0 and n % 2 = 0 then 'u:user-' || person else 'a:' || md5(cast(person as varchar)) end as entity_id,
+    md5(cast(person as varchar)) as anonymous_id,
+    case when person % 10 = 0 and n % 2 = 0 then 'user-' || person end as user_id,
+    coalesce('u:' || user_id, 'a:' || anonymous_id) as entity_id,
     event_name,
     case when event_name = 'experiment_exposed' then '{"experiment_id":"checkout","variant":"' || variant || '"}' else '{}' end as properties,
     case when event_name = 'order_completed' then round(exp(3 + 2 * c), 2) end as value,
