@@ -42,6 +42,15 @@ unit as (
         max(variants_of_id) as variants_of_id
     from shown
     group by experiment_id, unit_id
+),
+
+-- At most a hundred ids of 52 bits each are no more than a bigint.
+ids as (
+    select
+        unit_id,
+        cast(sum(from_base(substr(to_hex(md5(to_utf8(entity_id))), 1, 13), 16)) as bigint) as ids
+    from ref('identity_map')
+    group by unit_id
 )
 
 select
@@ -57,11 +66,17 @@ select
     a.variants > 1 and a.variants_of_id = 1 as is_identity_conflict,
     a.first_exposure_ts,
     a.last_exposure_ts,
+    from_base(substr(to_hex(md5(to_utf8(a.unit_id || ' ' || a.variant || ' '
+        || cast(date_diff('millisecond', timestamp '1970-01-01 00:00:00', a.first_exposure_ts) as varchar) || ' '
+        || cast(coalesce(i.ids, 0) as varchar)))), 1, 9), 16) as fingerprint,
     cast(cast(a.first_exposure_ts as date) as varchar) as exposure_date
 from unit as a
+left join ids as i on i.unit_id = a.unit_id
 left join ref('dim_feature') as f
     on f.rule_key = a.experiment_id
     and f.variant = a.variant
     and f.rule_kind = 'a/b'
     and a.first_exposure_ts >= f.valid_from
     and (f.valid_to is null or a.first_exposure_ts < f.valid_to)
+-- A look reads a few days of one experiment: an engine that keeps the order leaves out the rest.
+order by a.experiment_id, exposure_date, a.unit_id

@@ -125,7 +125,7 @@ func (m *Measurer) increment(ctx context.Context, e *experiment.Experiment, metr
 }
 
 // version changes when the SQL of totals comes to mean something else.
-const version = 1
+const version = 2
 
 // days tells what the partition of each day of a table of facts is.
 func (m *Measurer) days(ctx context.Context, t metric.Table) (map[string]string, error) {
@@ -170,7 +170,7 @@ func (in *increments) absorbed(date string, until time.Time) string {
 // source is what the cells of a cohort are made from.
 func (in *increments) source(date string) string {
 	p := in.population[date]
-	return digest(in.absorbed(date, in.query.asOf), fmt.Sprint(p.Units, p.Low, p.High))
+	return digest(in.absorbed(date, in.query.asOf), fmt.Sprint(p.Units, p.Fingerprint))
 }
 
 // outdated lists the cohorts whose cells are made from something else than they would be now.

@@ -14,16 +14,16 @@ import (
 	"verdict/shared/lake"
 )
 
-// ninetyDays is a SELECT of some four million events of 90 days. A hundred thousand people come for 90 days each,
+// ninetyDays is a SELECT of some sixteen million events of 90 days. Four hundred thousand people come for 90 days each,
 // beginning on any day of 180, half of them before the experiment. Half meet it, at a seventh of what they do, and one in 500
 // times in the other variant. Every tenth signs in.
 const ninetyDays = `with draw as (
     select
         range as n,
-        cast(hash(range + 5) % 100000 as bigint) as person,
+        cast(hash(range + 5) % 400000 as bigint) as person,
         cast(hash(range + 1000000007) % 1000003 as double) / 1000003 as b,
         cast(hash(range + 2000000011) % 1000003 as double) / 1000003 as c
-    from range(8000000)
+    from range(32000000)
 ),
 
 visit as (
@@ -64,7 +64,7 @@ func merges(tb testing.TB, h *home, people int) {
 	tb.Helper()
 	location := "warehouse/identity_map/run=" + h.newRun() + "/"
 	sql := fmt.Sprintf(`select 'a:' || md5(cast(range * 10 as varchar)) as entity_id, 'u:user-' || range * 10 as unit_id, 'signed_in' as method, 1e0 as confidence, cast(null as timestamp) as since
-from range(10000) where hash(range + 71) %% 10000 < %d`, people)
+from range(40000) where hash(range + 71) %% 10000 < %d`, people)
 	if err := h.warehouse.Unload(tb.Context(), sql, location, nil); err != nil {
 		tb.Fatal(err)
 	}

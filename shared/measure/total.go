@@ -82,8 +82,7 @@ func (q *query) totals(cohorts []cohortPlan, settled time.Time) string {
     from %s as s
     join unit as x
         on x.unit_id = s.unit_id
-        and x.first_exposure_ts = s.first_exposure_ts
-        and x.ids = s.ids
+        and x.fingerprint = s.fingerprint
     where s.exposure_date in (%s)`, columns.String(), Totals(q.experiment.ID), old))
 	}
 	q.with("added", "%s", strings.Join(branches, "\n    union all\n"))
@@ -93,8 +92,7 @@ func (q *query) totals(cohorts []cohortPlan, settled time.Time) string {
 select
     x.unit_id,
     x.variant,
-    x.first_exposure_ts,
-    x.ids,
+    x.fingerprint,
     coalesce(t.since, x.since) as since` + last.String() + `,
     x.exposure_date
 from unit as x
@@ -110,19 +108,17 @@ func (q *query) members(cohorts []cohortPlan) {
 		fmt.Fprintf(&from, "\n            when x.exposure_date = %s then %s", date, day(c.from))
 		fmt.Fprintf(&since, "\n            when x.exposure_date = %s then %d", date, int(c.from.Sub(dateOf(c.date)).Hours()/24))
 	}
-	q.with("merged", "%s", merged)
 	q.with("unit", `    select
         x.unit_id,
         x.variant,
         x.exposure_date,
         x.first_exposure_ts,
-        coalesce(m.ids, 0) as ids,
+        x.fingerprint,
         case%s
         end as from_date,
         case%s
         end as since
     from fact_experiment_exposure as x
-    left join merged as m on m.unit_id = x.unit_id
     where x.experiment_id = %s
         and x.exposure_date in (%s)
         and not x.is_multi_variant`, from.String(), since.String(), lake.Quote(q.experiment.ID), dates(cohorts, everyCohort))
@@ -142,14 +138,6 @@ func (q *query) members(cohorts []cohortPlan) {
     join identity_map as m on m.unit_id = x.unit_id
     where m.entity_id <> m.unit_id`)
 }
-
-// merged has a checksum of the ids of each unit that has others than itself. A hundred ids, the cap of a unit, of 52 bits
-// each are no more than a bigint.
-const merged = `    select
-        unit_id,
-        cast(sum(from_base(substr(to_hex(md5(to_utf8(entity_id))), 1, 13), 16)) as bigint) as ids
-    from identity_map
-    group by unit_id`
 
 // fresh are the facts to add to the totals, those of the unsettled days marked.
 func (q *query) fresh(t metric.Table, suffix string, cohorts []cohortPlan, settled time.Time) {
@@ -228,8 +216,7 @@ func (q *query) totalColumns() []lake.Column {
 	out := []lake.Column{
 		{Name: "unit_id", Type: "varchar"},
 		{Name: "variant", Type: "varchar"},
-		{Name: "first_exposure_ts", Type: "timestamp(3)"},
-		{Name: "ids", Type: "bigint"},
+		{Name: "fingerprint", Type: "bigint"},
 		{Name: "since", Type: "bigint"},
 	}
 	for _, p := range q.allParts() {
@@ -240,39 +227,22 @@ func (q *query) totalColumns() []lake.Column {
 
 // population is one row of a query: what the units of a cohort are.
 type population struct {
-	Experiment string `lake:"experiment_id"`
-	Date       string `lake:"exposure_date"`
-	Units      int64  `lake:"units"`
-	Low        int64  `lake:"low"` // two halves of the sum of 80 bits of each unit's digest
-	High       int64  `lake:"high"`
+	Experiment  string `lake:"experiment_id"`
+	Date        string `lake:"exposure_date"`
+	Units       int64  `lake:"units"`
+	Fingerprint int64  `lake:"fingerprint"` // the sum of theirs: of 36 bits each it holds those of a hundred million
 }
 
 // populations is the query of the checksums of cohorts, of all experiments at once: it reads all their units.
 func populations(cohorts []string) string {
-	return `with merged as (
-` + merged + `
-),
-
-unit as (
-    select
-        x.experiment_id,
-        x.exposure_date,
-        to_hex(md5(to_utf8(x.unit_id || ' ' || x.variant || ' '
-            || cast(date_diff('millisecond', timestamp '1970-01-01 00:00:00', x.first_exposure_ts) as varchar) || ' '
-            || cast(coalesce(m.ids, 0) as varchar)))) as digest
-    from fact_experiment_exposure as x
-    left join merged as m on m.unit_id = x.unit_id
-    where not x.is_multi_variant
-        and (` + strings.Join(cohorts, "\n        or ") + `)
-)
-
-select
+	return `select
     experiment_id,
     exposure_date,
     count(*) as units,
-    cast(sum(from_base(substr(digest, 1, 10), 16)) as bigint) as low,
-    cast(sum(from_base(substr(digest, 11, 10), 16)) as bigint) as high
-from unit
+    cast(sum(fingerprint) as bigint) as fingerprint
+from fact_experiment_exposure
+where not is_multi_variant
+    and (` + strings.Join(cohorts, "\n        or ") + `)
 group by experiment_id, exposure_date`
 }
 
