@@ -146,7 +146,7 @@ func TestIncrementsAgree(t *testing.T) {
 					before := len(engine.unloads)
 					got, _ := h.run(t, []*experiment.Experiment{e}, metrics, day(n))
 					for _, sql := range engine.unloads[before:] {
-						if strings.Contains(sql, "from fact_user_metric_x as s") {
+						if strings.Contains(sql, "join fact_user_metric_x as s") {
 							advanced++
 						}
 						if found := dialect.Check(sql); len(found) > 0 {

@@ -50,7 +50,7 @@ type cohortPlan struct {
 func (q *query) totals(cohorts []cohortPlan, settled time.Time) string {
 	q.members(cohorts)
 	all := q.allParts()
-	var sums, last strings.Builder
+	var sums, columns strings.Builder
 	var branches []string
 	for n, t := range q.tables() {
 		suffix := ""
@@ -58,52 +58,64 @@ func (q *query) totals(cohorts []cohortPlan, settled time.Time) string {
 			suffix = "_" + t.Name
 		}
 		q.fresh(t, suffix, cohorts, settled)
-		var columns strings.Builder
+		var own strings.Builder
 		for _, p := range all {
 			column, value := p.column, "cast(null as double)"
 			if p.term.Table == t {
 				value = combine(p.metric, p.term) + "(" + column + ")"
 			}
-			fmt.Fprintf(&columns, ",\n        case when is_last then %[2]s end as %[1]s_last,\n        case when not is_last then %[2]s end as %[1]s", column, value)
+			fmt.Fprintf(&own, ",\n        case when is_last then %[2]s end as %[1]s_last,\n        case when not is_last then %[2]s end as %[1]s", column, value)
 		}
-		branches = append(branches, fmt.Sprintf("    select\n        unit_id,\n        cast(null as bigint) as since%s\n    from %s\n    group by unit_id, is_last", columns.String(), q.last))
+		branches = append(branches, fmt.Sprintf("    select\n        unit_id%s\n    from %s\n    group by unit_id, is_last", own.String(), q.last))
 	}
-	var columns strings.Builder
+	old := dates(cohorts, func(c cohortPlan) bool { return c.old })
 	for _, p := range all {
-		fmt.Fprintf(&columns, ",\n        cast(null as double) as %[1]s_last,\n        s.%[1]s", p.column)
 		f := combine(p.metric, p.term)
 		fmt.Fprintf(&sums, ",\n        %[1]s(%[2]s) as %[2]s,\n        %[1]s(%[2]s_last) as %[2]s_last", f, p.column)
-		fmt.Fprintf(&last, ",\n    t.%[1]s,\n    t.%[1]s_last", p.column)
-	}
-	if old := dates(cohorts, func(c cohortPlan) bool { return c.old }); old != "" {
-		branches = append(branches, fmt.Sprintf(`    select
-        s.unit_id,
-        s.since%s
-    from %s as s
-    join unit as x
-        on x.unit_id = s.unit_id
-        and x.fingerprint = s.fingerprint
-    where s.exposure_date in (%s)`, columns.String(), Totals(q.experiment.ID), old))
+		value := "t." + p.column
+		if old != "" {
+			value = either(f, value, "s."+p.column)
+		}
+		fmt.Fprintf(&columns, ",\n    %[2]s as %[1]s,\n    t.%[1]s_last", p.column, value)
 	}
 	q.with("added", "%s", strings.Join(branches, "\n    union all\n"))
-	q.with("total", "    select\n        unit_id,\n        min(since) as since%s\n    from added\n    group by unit_id", sums.String())
+	q.with("total", "    select\n        unit_id%s\n    from added\n    group by unit_id", sums.String())
+	since, join := "x.since", ""
+	if old != "" {
+		since = "coalesce(s.since, x.since)"
+		join = fmt.Sprintf(`
+left join %s as s
+    on s.unit_id = x.unit_id
+    and s.fingerprint = x.fingerprint
+    and s.exposure_date in (%s)`, Totals(q.experiment.ID), old)
+	}
 	return "with " + strings.Join(q.ctes, ",\n\n") + `
 
 select
     x.unit_id,
     x.variant,
     x.fingerprint,
-    coalesce(t.since, x.since) as since` + last.String() + `,
+    ` + since + ` as since` + columns.String() + `,
     x.exposure_date
 from unit as x
-left join total as t on t.unit_id = x.unit_id`
+left join total as t on t.unit_id = x.unit_id` + join
 }
 
-// members are the units of some cohorts, with all ids that are theirs. The ids come from identity_map, which dim_user is
-// made from: it holds only what was merged.
+// either reduces two values one of which or both may be NULL, which is no fact at all.
+func either(combine, a, b string) string {
+	both := a + " + " + b
+	if combine != "sum" {
+		both = fmt.Sprintf("case when %[1]s %[2]s %[3]s then %[1]s else %[3]s end", a, map[string]string{"min": "<", "max": ">"}[combine], b)
+	}
+	return fmt.Sprintf("case when %[1]s is null then %[2]s when %[2]s is null then %[1]s else %[3]s end", a, b, both)
+}
+
+// members are the units of some cohorts.
 func (q *query) members(cohorts []cohortPlan) {
 	var from, since strings.Builder
+	first := cohorts[0].date
 	for _, c := range cohorts {
+		first = min(first, c.date)
 		date := lake.Quote(c.date)
 		fmt.Fprintf(&from, "\n            when x.exposure_date = %s then %s", date, day(c.from))
 		fmt.Fprintf(&since, "\n            when x.exposure_date = %s then %d", date, int(c.from.Sub(dateOf(c.date)).Hours()/24))
@@ -120,26 +132,13 @@ func (q *query) members(cohorts []cohortPlan) {
         end as since
     from fact_experiment_exposure as x
     where x.experiment_id = %s
+        and x.exposure_date >= %s
         and x.exposure_date in (%s)
-        and not x.is_multi_variant`, from.String(), since.String(), lake.Quote(q.experiment.ID), dates(cohorts, everyCohort))
-	q.with("entity", `    select
-        unit_id as entity_id,
-        unit_id,
-        first_exposure_ts,
-        from_date
-    from unit
-    union all
-    select
-        m.entity_id,
-        x.unit_id,
-        x.first_exposure_ts,
-        x.from_date
-    from unit as x
-    join identity_map as m on m.unit_id = x.unit_id
-    where m.entity_id <> m.unit_id`)
+        and not x.is_multi_variant`, from.String(), since.String(), lake.Quote(q.experiment.ID), lake.Quote(first), dates(cohorts, everyCohort))
 }
 
-// fresh are the facts to add to the totals, those of the unsettled days marked.
+// fresh are the facts to add to the totals, those of the unsettled days marked. Whose they are tells identity_map, which
+// dim_user is made from: it holds only what was merged. An engine may read the units as often as they are named.
 func (q *query) fresh(t metric.Table, suffix string, cohorts []cohortPlan, settled time.Time) {
 	var columns strings.Builder
 	for i, m := range q.metrics {
@@ -160,12 +159,13 @@ func (q *query) fresh(t metric.Table, suffix string, cohorts []cohortPlan, settl
 	}
 	q.with("happened"+suffix, `    select
         x.unit_id,
-        e.%s >= %s as is_last%s
-    from entity as x
-    join %s as e
-        on e.%s = x.entity_id
-        and %s
-        and e.%s >= x.from_date%s`, t.Date, day(settled), columns.String(), t.Name, t.Entity, in, t.Date, q.reach(t))
+        e.%[1]s >= %[2]s as is_last%[3]s
+    from %[4]s as e
+    left join identity_map as m on m.entity_id = e.%[5]s
+    join unit as x
+        on x.unit_id = coalesce(m.unit_id, e.%[5]s)
+        and %[6]s
+        and e.%[1]s >= x.from_date%[7]s`, t.Date, day(settled), columns.String(), t.Name, t.Entity, in, q.reach(t))
 }
 
 // totalCells is the query of the cells of some cohorts over their totals. Its columns are those of Query, and unknown:
@@ -175,12 +175,7 @@ func (q *query) totalCells(table string, cohorts []cohortPlan) string {
 	var columns strings.Builder
 	for _, p := range q.allParts() {
 		f := combine(p.metric, p.term)
-		both := fmt.Sprintf("%[1]s + %[1]s_last", p.column)
-		if f != "sum" {
-			both = fmt.Sprintf("case when %[1]s %[2]s %[1]s_last then %[1]s else %[1]s_last end", p.column, map[string]string{"min": "<", "max": ">"}[f])
-		}
-		// NULL is no fact at all.
-		whole := fmt.Sprintf("coalesce(%[2]s, %[1]s, %[1]s_last)", p.column, both)
+		whole := either(f, p.column, p.column+"_last")
 		fmt.Fprintf(&columns, ",\n        %s as %s", finish(p.metric, whole), p.column)
 	}
 	q.with("value", `    select
