@@ -140,14 +140,17 @@ func (m *Measurer) days(ctx context.Context, t metric.Table) (map[string]string,
 	return out, nil
 }
 
-// byDays tells whether a table is partitioned by the day of its facts.
+// byDays tells whether a table is partitioned by the day of its facts. It asks for each once.
 func (m *Measurer) byDays(ctx context.Context) func(metric.Table) bool {
+	known := map[metric.Table]bool{}
 	return func(t metric.Table) bool {
-		if t.Date == "" {
-			return false
+		is, ok := known[t]
+		if !ok && t.Date != "" {
+			table, err := m.Catalog.Table(ctx, t.Name)
+			is = err == nil && slices.Equal(table.PartitionBy, []string{t.Date})
+			known[t] = is
 		}
-		table, err := m.Catalog.Table(ctx, t.Name)
-		return err == nil && slices.Equal(table.PartitionBy, []string{t.Date})
+		return is
 	}
 }
 

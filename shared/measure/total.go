@@ -42,12 +42,66 @@ type cohortPlan struct {
 	old  bool      // to what its partition holds
 }
 
+// closed tells whether the windows of a cohort had ended when its partition was written: there are no facts to add.
+func (c cohortPlan) closed(metrics []metric.Metric) bool {
+	_, after := dated(metrics)
+	return c.old && c.from.After(dateOf(c.date).AddDate(0, 0, after))
+}
+
 // totals is the SELECT of the new rows of some cohorts: a row per unit, the day of first exposure last. A part stands in
 // two columns, y0 of the settled days and y0_last of those from settled on.
 //
 // since is the first day that the row's facts are of, counted from the cohort's. Of a unit without an old row in a cohort
 // that has old rows it is later than it should be.
 func (q *query) totals(cohorts []cohortPlan, settled time.Time) string {
+	var open, closed []cohortPlan
+	for _, c := range cohorts {
+		if c.closed(q.metrics) {
+			closed = append(closed, c)
+		} else {
+			open = append(open, c)
+		}
+	}
+	var selects []string
+	if open != nil {
+		selects = append(selects, q.added(open, settled))
+	}
+	if closed != nil {
+		selects = append(selects, q.kept(closed))
+	}
+	with := ""
+	if q.ctes != nil {
+		with = "with " + strings.Join(q.ctes, ",\n\n") + "\n\n"
+	}
+	return with + strings.Join(selects, "\nunion all\n")
+}
+
+// kept are the rows of closed cohorts whose units are still what they were. Fingerprints tell: to read the units' ids
+// would cost more than all else about these cohorts.
+func (q *query) kept(cohorts []cohortPlan) string {
+	var columns strings.Builder
+	for _, p := range q.allParts() {
+		fmt.Fprintf(&columns, ",\n    s.%[1]s,\n    cast(null as double) as %[1]s_last", p.column)
+	}
+	in := "exposure_date in (" + dates(cohorts, everyCohort) + ")"
+	return fmt.Sprintf(`select
+    coalesce(s.unit_id, '') as unit_id,
+    coalesce(s.variant, '') as variant,
+    x.fingerprint,
+    coalesce(s.since, 1) as since%s,
+    x.exposure_date
+from fact_experiment_exposure as x
+left join %s as s
+    on s.exposure_date = x.exposure_date
+    and s.fingerprint = x.fingerprint
+    and s.%s
+where x.experiment_id = %s
+    and x.%s
+    and not x.is_multi_variant`, columns.String(), Totals(q.experiment.ID), in, lake.Quote(q.experiment.ID), in)
+}
+
+// added are the rows of cohorts with the facts since they were written.
+func (q *query) added(cohorts []cohortPlan, settled time.Time) string {
 	q.members(cohorts)
 	all := q.allParts()
 	var sums, columns strings.Builder
@@ -89,9 +143,7 @@ left join %s as s
     and s.fingerprint = x.fingerprint
     and s.exposure_date in (%s)`, Totals(q.experiment.ID), old)
 	}
-	return "with " + strings.Join(q.ctes, ",\n\n") + `
-
-select
+	return `select
     x.unit_id,
     x.variant,
     x.fingerprint,
@@ -225,7 +277,7 @@ type population struct {
 	Experiment  string `lake:"experiment_id"`
 	Date        string `lake:"exposure_date"`
 	Units       int64  `lake:"units"`
-	Fingerprint int64  `lake:"fingerprint"` // the sum of theirs: of 36 bits each it holds those of a hundred million
+	Fingerprint int64  `lake:"fingerprint"` // the sum of the last 30 bits of theirs
 }
 
 // populations is the query of the checksums of cohorts, of all experiments at once: it reads all their units.
@@ -234,7 +286,7 @@ func populations(cohorts []string) string {
     experiment_id,
     exposure_date,
     count(*) as units,
-    cast(sum(fingerprint) as bigint) as fingerprint
+    cast(sum(fingerprint % 1073741824) as bigint) as fingerprint
 from fact_experiment_exposure
 where not is_multi_variant
     and (` + strings.Join(cohorts, "\n        or ") + `)
