@@ -15,7 +15,6 @@ import (
 	"verdict/shared/decide"
 	"verdict/shared/evaluate"
 	"verdict/shared/monitor"
-	"verdict/shared/pipeline"
 )
 
 // QuickSight shows results, decisions and the pipeline's pulse to people who look at the rest of the company there.
@@ -34,7 +33,7 @@ func dataSets() []dataSet {
 		{"results", "Results", "fact_experiment_results", reflect.TypeFor[evaluate.Result]()},
 		{"checks", "Validity checks", "fact_experiment_check", reflect.TypeFor[evaluate.Check]()},
 		{"decisions", "Decisions", "fact_decision", reflect.TypeFor[decide.Decision]()},
-		{"readings", "Pipeline", pipeline.ReadingTable, reflect.TypeFor[monitor.Reading]()},
+		{"readings", "Pipeline", monitor.ReadingTable, reflect.TypeFor[monitor.Reading]()},
 	}
 }
 

@@ -188,7 +188,7 @@ func (s *server) problem(w http.ResponseWriter, r *http.Request, p problem) {
 func (s *server) functions(style template.CSS) template.FuncMap {
 	return template.FuncMap{
 		"style": func() template.CSS { return style },
-		"howto": func() string { return s.Howto },
+		"howto": func() string { return s.Howto }, "absences": s.absences,
 		"value": value, "lift": lift, "interval": interval, "probability": probability, "chance": chance,
 		"share": share, "count": count, "day": day, "moment": moment, "signed": signed,
 		"verdict": verdictWords, "tone": verdictTone, "check": checkName, "measured": measured, "limit": limit,

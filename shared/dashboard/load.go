@@ -12,7 +12,6 @@ import (
 	"verdict/shared/decide"
 	"verdict/shared/evaluate"
 	"verdict/shared/experiment"
-	"verdict/shared/fault"
 	"verdict/shared/lake"
 	"verdict/shared/register"
 	"verdict/shared/spend"
@@ -83,13 +82,6 @@ func (s *server) read(ctx context.Context, results, checks, decisions, registrat
 		}
 	}
 	return f, errors.Join(errs[:]...)
-}
-
-// unpublished tells whether a query failed because its table is not there yet: both engines call
-// it invalid SQL, in words of their own that share these three.
-func unpublished(err error) bool {
-	return fault.Is(err, fault.NotFound) ||
-		fault.Is(err, fault.Invalid) && strings.Contains(err.Error(), "does not exist")
 }
 
 // report picks what belongs to one experiment, in the order in which people read it.
