@@ -25,6 +25,7 @@ import (
 	"verdict/shared/lake"
 	"verdict/shared/project"
 	"verdict/shared/register"
+	"verdict/shared/restate"
 	"verdict/shared/table"
 )
 
@@ -36,6 +37,7 @@ type rows struct {
 	checks        []evaluate.Check
 	decisions     []decide.Decision
 	registrations []register.Entry
+	restatements  []restate.Restatement
 }
 
 // publish writes the rows as the product does and returns the warehouse that reads them.
@@ -51,6 +53,11 @@ func publish(tb testing.TB, r rows) lake.Engine {
 	write(tb, store, warehouse, "fact_experiment_check", r.checks, func(x evaluate.Check) string { return x.AsOf })
 	if len(r.decisions) > 0 {
 		if err := table.Write(tb.Context(), store, warehouse, table.Place{Table: "fact_decision", Run: "fixture"}, r.decisions); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	if len(r.restatements) > 0 {
+		if err := table.Write(tb.Context(), store, warehouse, table.Place{Table: "fact_decision_restatement", Run: "fixture"}, r.restatements); err != nil {
 			tb.Fatal(err)
 		}
 	}
