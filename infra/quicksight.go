@@ -30,9 +30,9 @@ type dataSet struct {
 
 func dataSets() []dataSet {
 	return []dataSet{
-		{"results", "Results", "fact_experiment_results", reflect.TypeFor[evaluate.Result]()},
-		{"checks", "Validity checks", "fact_experiment_check", reflect.TypeFor[evaluate.Check]()},
-		{"decisions", "Decisions", "fact_decision", reflect.TypeFor[decide.Decision]()},
+		{"results", "Results", evaluate.ResultTable, reflect.TypeFor[evaluate.Result]()},
+		{"checks", "Validity checks", evaluate.CheckTable, reflect.TypeFor[evaluate.Check]()},
+		{"decisions", "Decisions", decide.Table, reflect.TypeFor[decide.Decision]()},
 		{"readings", "Pipeline", monitor.ReadingTable, reflect.TypeFor[monitor.Reading]()},
 	}
 }

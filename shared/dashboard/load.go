@@ -18,15 +18,6 @@ import (
 	"verdict/shared/spend"
 )
 
-// The tables the dashboard reads.
-const (
-	resultTable       = "fact_experiment_results"
-	checkTable        = "fact_experiment_check"
-	decisionTable     = "fact_decision"
-	registrationTable = "fact_experiment_registration"
-	restatementTable  = "fact_decision_restatement"
-)
-
 // found is what the lake knows about some experiments.
 type found struct {
 	results       []evaluate.Result
@@ -45,14 +36,14 @@ func (s *server) latest(ctx context.Context) (found, error) {
 		return "SELECT r.* FROM " + table + " r JOIN (SELECT experiment_id, max(as_of) AS as_of FROM " + table +
 			" GROUP BY experiment_id) l ON r.experiment_id = l.experiment_id AND r.as_of = l.as_of"
 	}
-	return s.read(ctx, last(resultTable), last(checkTable), "SELECT * FROM "+decisionTable, "SELECT * FROM "+restatementTable, "")
+	return s.read(ctx, last(evaluate.ResultTable), last(evaluate.CheckTable), "SELECT * FROM "+decide.Table, "SELECT * FROM "+restate.Table, "")
 }
 
 // history reads all that was ever known about one experiment.
 func (s *server) history(ctx context.Context, id string) (found, error) {
 	where := " WHERE experiment_id = " + lake.Quote(id)
-	f, err := s.read(ctx, "SELECT * FROM "+resultTable+where, "SELECT * FROM "+checkTable+where, "SELECT * FROM "+decisionTable+where,
-		"SELECT * FROM "+restatementTable+where, "SELECT * FROM "+registrationTable+where)
+	f, err := s.read(ctx, "SELECT * FROM "+evaluate.ResultTable+where, "SELECT * FROM "+evaluate.CheckTable+where, "SELECT * FROM "+decide.Table+where,
+		"SELECT * FROM "+restate.Table+where, "SELECT * FROM "+register.Table+where)
 	if err != nil {
 		return f, err
 	}
@@ -82,7 +73,7 @@ func (s *server) read(ctx context.Context, results, checks, decisions, restateme
 			errs[i] = nil
 		}
 	}
-	for i, table := range []string{resultTable, checkTable, decisionTable} {
+	for i, table := range []string{evaluate.ResultTable, evaluate.CheckTable, decide.Table} {
 		if unpublished(errs[i]) {
 			f.missing = append(f.missing, table)
 			errs[i] = nil
@@ -114,31 +105,13 @@ func (s *server) hear(ctx context.Context, decisions []decide.Decision) (err err
 
 // report picks what belongs to one experiment, in the order in which people read it.
 func (f found) report(e *experiment.Experiment, today time.Time) *Report {
-	r := &Report{Experiment: e, Read: f.read, today: today}
-	for _, x := range f.results {
-		if x.ExperimentID == e.ID {
-			r.Results = append(r.Results, x)
-		}
-	}
-	for _, x := range f.checks {
-		if x.ExperimentID == e.ID {
-			r.Checks = append(r.Checks, x)
-		}
-	}
-	for _, x := range f.decisions {
-		if x.ExperimentID == e.ID {
-			r.Decisions = append(r.Decisions, x)
-		}
-	}
-	for _, x := range f.restatements {
-		if x.ExperimentID == e.ID {
-			r.Restatements = append(r.Restatements, x)
-		}
-	}
-	for _, x := range f.registrations {
-		if x.ExperimentID == e.ID {
-			r.Registrations = append(r.Registrations, x)
-		}
+	r := &Report{
+		Experiment: e, Read: f.read, today: today,
+		Results:       only(f.results, func(x evaluate.Result) bool { return x.ExperimentID == e.ID }),
+		Checks:        only(f.checks, func(x evaluate.Check) bool { return x.ExperimentID == e.ID }),
+		Decisions:     only(f.decisions, func(x decide.Decision) bool { return x.ExperimentID == e.ID }),
+		Restatements:  only(f.restatements, func(x restate.Restatement) bool { return x.ExperimentID == e.ID }),
+		Registrations: only(f.registrations, func(x register.Entry) bool { return x.ExperimentID == e.ID }),
 	}
 	slices.SortStableFunc(r.Registrations, func(a, b register.Entry) int { return strings.Compare(a.AsOf, b.AsOf) })
 	slices.SortFunc(r.Results, func(a, b evaluate.Result) int {
@@ -148,6 +121,10 @@ func (f found) report(e *experiment.Experiment, today time.Time) *Report {
 		return cmp.Or(strings.Compare(a.AsOf, b.AsOf), -strings.Compare(a.Name, b.Name)) // srm first
 	})
 	return r
+}
+
+func only[T any](all []T, keep func(T) bool) []T {
+	return slices.DeleteFunc(slices.Clone(all), func(x T) bool { return !keep(x) })
 }
 
 // place orders metrics by role, then as the definition lists them; unknown ones come last.

@@ -96,26 +96,8 @@ func (r *Report) Verdict() decide.Verdict {
 	return ""
 }
 
-// Withheld returns why nobody should read the effects: the grounds of a blocking decision, or the
-// checks that fail while no decision says so yet. It is empty for a valid experiment.
-func (r *Report) Withheld() []string {
-	var why []string
-	if d := r.Decision(); d != nil && d.Verdict == decide.Blocked {
-		for _, reason := range d.Reasons {
-			why = append(why, reason.Text)
-		}
-		if len(why) == 0 {
-			why = append(why, d.Headline)
-		}
-		return why
-	}
-	for _, c := range r.Health() {
-		if c.Status == "fail" {
-			why = append(why, c.Detail)
-		}
-	}
-	return why
-}
+// Withheld returns why nobody should read the effects; it is empty for a valid experiment.
+func (r *Report) Withheld() []string { return decide.Withheld(r.Decision(), r.Health()) }
 
 // Units returns how many units of all arms have complete windows: those of the goal metric that
 // waits longest.
