@@ -284,6 +284,7 @@ func TestServe(t *testing.T) {
 		shown = &published{w, store}
 	}
 	mux.Handle("/", handler(t, shown))
+	mux.Handle("/late/", http.StripPrefix("/late", handler(t, publish(t, answered(t)))))
 	mux.Handle("/empty/", http.StripPrefix("/empty", handler(t, publish(t, rows{}))))
 	mux.Handle("/busy/", http.StripPrefix("/busy", handler(t, broken{fault.New(fault.Transient, "throttled")})))
 	t.Fatal(http.Serve(listener, mux)) //nolint:gosec // a fixture on loopback

@@ -97,7 +97,7 @@ func TestLateEventsStandBesideTheDecisionTheyConcern(t *testing.T) {
 		mustRead(t, words(page), "Late events would have made another decision With the events that came late, the decision would have been: extend. Nothing is undone",
 			"Late events would have made another decision: Extend", "Events of 17 Jan 2026 to 18 Jan 2026 (2 days) came late: 30,000 units when it was taken, 31,250 as of 24 Jan 2026 09:30 UTC",
 			"Purchase conversion, 3 days treatment +11.8 % +4.1 %")
-		entry := page.Body.String()[strings.Index(page.Body.String(), "Decision timeline"):]
+		_, entry, _ := strings.Cut(page.Body.String(), "Decision timeline")
 		if late, id := strings.Index(entry, `id="late-`+shipped.ID), strings.Index(entry, "<code>"+shipped.ID+"</code>"); late < 0 || late > id {
 			t.Errorf("the restatement stands at %d, its decision ends at %d", late, id)
 		}
@@ -124,18 +124,27 @@ func TestLateEventsStandBesideTheDecisionTheyConcern(t *testing.T) {
 	})
 }
 
+// answered is the fixture after people answered, and after late events.
+func answered(t *testing.T) rows {
+	t.Helper()
+	r := simulate(defined(t))
+	for i, d := range r.decisions {
+		if d.Verdict != decide.Running {
+			r.restatements = append(r.restatements, restated(d, decide.Extend))
+		}
+		if d.ExperimentID == "three_arms" && d.Action != "" {
+			r.decisions[i].Answer, r.decisions[i].AnsweredBy, r.decisions[i].AnsweredAt = decide.Approved, "anna", today()
+		}
+	}
+	return r
+}
+
 const shippedPage = "/experiments/one_page_checkout"
 
 // What axe looks for in what these pages add: headings that skip no level, header cells with a scope, and scrolling
 // regions that the keyboard reaches and that have names of their own. `make test-board` asks axe itself.
 func TestMarkupForThoseWhoListen(t *testing.T) {
-	r := simulate(defined(t))
-	for _, d := range r.decisions {
-		if d.Verdict != decide.Running {
-			r.restatements = append(r.restatements, restated(d, decide.Extend))
-		}
-	}
-	h := handler(t, publish(t, r))
+	h := handler(t, publish(t, answered(t)))
 	for _, path := range []string{"/", shippedPage, "/experiments/urgency_banner", "/experiments/three_arms", "/pipeline", "/identity"} {
 		body := get(t, h, path).Body.String()
 		level := 0
