@@ -139,6 +139,26 @@ func answered(t *testing.T) rows {
 	return r
 }
 
+// Decisions on days that follow each other would write over each other.
+func TestWordsInADrawingKeepApart(t *testing.T) {
+	r := simulate(defined(t))
+	for day, verdict := range map[int]decide.Verdict{8: decide.Running, 9: decide.Extend} {
+		d := r.decisions[0]
+		d.ID, d.ExperimentID, d.Verdict = string(verdict), "cart_service_rewrite", verdict
+		d.AsOf = defined(t)[0].Start.AddDate(0, 0, day).Format(time.DateOnly)
+		r.decisions = append(r.decisions, d)
+	}
+	body := get(t, handler(t, publish(t, r)), "/experiments/cart_service_rewrite").Body.String()
+	drawing, _, _ := strings.Cut(body[strings.Index(body, `<svg class="trend`)+1:], "</svg>")
+	var words []string
+	for _, m := range regexp.MustCompile(`<text class="word"[^>]*>([^<]*)`).FindAllStringSubmatch(drawing, -1) {
+		words = append(words, m[1])
+	}
+	if !slices.Equal(words, []string{"", "", "Extend"}) || strings.Count(drawing, `<line class="decision"`) != 3 {
+		t.Errorf("three decisions on days 7 to 9 are worded %q", words)
+	}
+}
+
 const shippedPage = "/experiments/one_page_checkout"
 
 // What axe looks for in what these pages add: headings that skip no level, header cells with a scope, and scrolling
