@@ -229,7 +229,7 @@ func line(of planning.Readout, key [2]string) string {
 		if r.Status != "ok" {
 			return r.Status
 		}
-		says := strings.TrimSpace(r.Significance + strings.ReplaceAll(r.Guardrail, "_", " "))
+		says := strings.Trim(r.Significance+", "+strings.ReplaceAll(r.Guardrail, "_", " "), ", ")
 		return fmt.Sprintf("%+.1f %% [%s, %s] %s", 100*r.Lift, limit(r.Low, "-∞"), limit(r.High, "+∞"), says)
 	}
 	return "not measured"
