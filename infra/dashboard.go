@@ -34,7 +34,7 @@ func newDashboard(scope constructs.Construct, f functions, d data) dashboard {
 			memory:      f.environment.JobMemory,
 			timeout:     dashboardTimeout,
 			settings:    d.settings(d.queries.api),
-			allows:      d.querying(scope, d.queries.api, warehouse, bundles),
+			allows:      d.querying(scope, d.queries.api, warehouse, bundles, approvals),
 		}),
 	}
 	behind := awsapigatewayv2integrations.NewHttpLambdaIntegration(jsii.String("Function"), b.function, nil)

@@ -15,7 +15,6 @@ import (
 	"verdict/shared/decide"
 	"verdict/shared/evaluate"
 	"verdict/shared/monitor"
-	"verdict/shared/pipeline"
 )
 
 // QuickSight shows results, decisions and the pipeline's pulse to people who look at the rest of the company there.
@@ -31,10 +30,10 @@ type dataSet struct {
 
 func dataSets() []dataSet {
 	return []dataSet{
-		{"results", "Results", "fact_experiment_results", reflect.TypeFor[evaluate.Result]()},
-		{"checks", "Validity checks", "fact_experiment_check", reflect.TypeFor[evaluate.Check]()},
-		{"decisions", "Decisions", "fact_decision", reflect.TypeFor[decide.Decision]()},
-		{"readings", "Pipeline", pipeline.ReadingTable, reflect.TypeFor[monitor.Reading]()},
+		{"results", "Results", evaluate.ResultTable, reflect.TypeFor[evaluate.Result]()},
+		{"checks", "Validity checks", evaluate.CheckTable, reflect.TypeFor[evaluate.Check]()},
+		{"decisions", "Decisions", decide.Table, reflect.TypeFor[decide.Decision]()},
+		{"readings", "Pipeline", monitor.ReadingTable, reflect.TypeFor[monitor.Reading]()},
 	}
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -51,9 +50,7 @@ func (p program) replayStatistics(_ context.Context, flags *flag.FlagSet, args [
 		return err
 	}
 	if *asJSON {
-		e := json.NewEncoder(p.out)
-		e.SetIndent("", "  ")
-		return e.Encode(replayed)
+		return p.printJSON(replayed)
 	}
 	return p.printReplay(replayed)
 }

@@ -22,7 +22,7 @@ const slackActions = "/slack/actions"
 // pipeline acts on.
 func answer(answer decide.Answer) func(program, context.Context, *flag.FlagSet, []string) error {
 	return func(p program, ctx context.Context, flags *flag.FlagSet, args []string) error {
-		lakeDir := flags.String("lake", ".verdict/lake", "folder of the lake")
+		lakeDir := flags.String("lake", ".verdict/lake", "folder of the lake on this machine; on AWS people answer by Slack's buttons")
 		projectDir := flags.String("project", "", "folder with events/ and athena-sql/ (default: built in)")
 		login, _ := p.env("USER")
 		by := flags.String("by", login, "who answers")

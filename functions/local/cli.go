@@ -39,7 +39,7 @@ func groups() []group {
 	return []group{
 		{"Start", "see it work, begin a project of your own", []command{
 			{"demo", "[--visitors N] [--seed N] [--serve=false] [--json]", "play a shop's traffic through the whole pipeline, show what it decides", program.demo},
-			{"init", "DIR", "write a small project of your own to begin with, and data to try it on", program.initProject},
+			{"init", "[--json] DIR", "write a small project of your own to begin with, and data to try it on", program.initProject},
 			{"serve", "[--lake DIR] [--addr HOST:PORT] [--every DURATION]", "collect events, run the pipeline on a schedule, show the dashboard", program.serve},
 			{"check", "[--project DIR] [--json]", "check the whole project: tracking plan, models, metrics, experiments", program.check},
 			{"completion", "bash|zsh|fish", "write a script that completes commands and flags in a shell", program.completion},
@@ -52,7 +52,7 @@ func groups() []group {
 		}},
 		{"Analyse", "from events to numbers", []command{
 			{"run", "[--lake DIR] [--as-of DATE] [--since DATE] [--models A,B] [--full] [--json]", "bring tables, results and decisions of a lake up to date", program.pipeline},
-			{"tables", "page|show TABLE [--project DIR]", "describe the tables, column by column; write their page", program.tables},
+			{"tables", "page|show TABLE [--project DIR] [--json]", "describe the tables, column by column; write their page", program.tables},
 			{"notebook", "EXPERIMENT [--out FILE] [--engine local|athena] [--metric NAME] [--segment SQL] [--funnel A,B]", "write a Jupyter notebook that reproduces a readout and looks deeper", program.notebook},
 			{"metrics", "list|show|sql|export|lineage", "explain metrics, print SQL, export them, show what they are made of", program.metrics},
 			{"identity", "score|log|veto|allow|sensitivity", "score a linking; show merges of ids, undo one; what hangs on them?", program.identity},
@@ -71,7 +71,7 @@ func groups() []group {
 			{"ledger", "[--lake DIR] [--days N] [--hours] [--json]", "balance what was sent, collected, landed and made into facts", program.ledger},
 			{"health", "[--lake DIR] [--as-of DATE] [--all] [--json]", "take the pipeline's pulse: freshness, lateness, ledger, drift", program.health},
 			{"notifications", "[--lake DIR] [--all] [--json]", "what became of each message: delivered, held, or failed", program.notifications},
-			{"privacy", "erase|export|audit [--by NAME] ID…", "erase or export all that is held about a person; show what was done", program.privacy},
+			{"privacy", "erase|export|audit [--by NAME] [--json] ID…", "erase or export all that is held about a person; show what was done", program.privacy},
 			{"cost", "[--events-per-day N] [--experiments M] [--container] [--json]", "price a deployment on AWS and name the quotas that bind", program.cost},
 		}},
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -43,9 +42,7 @@ func (p program) cost(_ context.Context, flags *flag.FlagSet, args []string) err
 	}
 	lines, quotas := prices.Monthly(u), cost.Quotas(u)
 	if *asJSON {
-		encoder := json.NewEncoder(p.out)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(map[string]any{
+		return p.printJSON(map[string]any{
 			"prices_as_of": prices.AsOf, "monthly": lines, "total": cost.Total(lines), "per_experiment_day": prices.PerExperimentDay(u), "quotas": quotas,
 		})
 	}

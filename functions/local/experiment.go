@@ -311,5 +311,6 @@ func orNothing(text string) string {
 func (p program) printJSON(v any) error {
 	encoder := json.NewEncoder(p.out)
 	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false) // it goes to a terminal or a program, and SQL has signs in it
 	return encoder.Encode(v)
 }

@@ -121,6 +121,13 @@ func (h *home) question(ctx context.Context, e *experiment.Experiment, history [
 	if other.Start.After(from) {
 		q.Population.From = other.Start.Time
 	}
+	for _, s := range other.Stages() { // as they were in force from the first day that is planned on
+		s.Day = max(0, s.Day-int(q.Population.From.Sub(other.Start.Time).Hours()/24))
+		if n := len(q.Entered); n > 0 && q.Entered[n-1].Day == s.Day {
+			q.Entered = q.Entered[:n-1]
+		}
+		q.Entered = append(q.Entered, s)
+	}
 	if other.End().Before(to) {
 		q.Population.To = other.End()
 	}
@@ -147,7 +154,11 @@ func printPlan(w io.Writer, e *experiment.Experiment, out planned) error {
 		whose = "the units of " + plan.Like
 	}
 	fmt.Fprintf(w, "%s on %s from %s to %s: %d units, of which %g %% would enter\n", e.ID, whose, plan.From, plan.To, plan.UnitsSeen, 100*plan.Share)
-	fmt.Fprintf(w, "planned: %d days, %d units; on this traffic %d units come in %d days\n\n", plan.PlannedDays, plan.PlannedUnits, plan.ExpectedUnits, plan.PlannedDays)
+	fmt.Fprintf(w, "planned: %d days, %d units; on this traffic %d units come in %d days\n", plan.PlannedDays, plan.PlannedUnits, plan.ExpectedUnits, plan.PlannedDays)
+	if len(e.Ramp) > 0 {
+		fmt.Fprintf(w, "ramp: from %g %% of users to %g %% in %d days, if nothing holds it up; nothing ships before\n", 100*e.FirstTraffic(), 100*e.Traffic, plan.RampDays)
+	}
+	fmt.Fprintln(w)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "METRIC\tROLE\tBASELINE\tTO SHOW\tPOWER AT END\tSHOWS AT END\tUNITS FOR %g %%\tDAYS\tWEEKS\tDECIDED AFTER\n", 100*plan.Power)
 	for _, m := range plan.Metrics {
@@ -218,7 +229,7 @@ func line(of planning.Readout, key [2]string) string {
 		if r.Status != "ok" {
 			return r.Status
 		}
-		says := strings.TrimSpace(r.Significance + strings.ReplaceAll(r.Guardrail, "_", " "))
+		says := strings.Trim(r.Significance+", "+strings.ReplaceAll(r.Guardrail, "_", " "), ", ")
 		return fmt.Sprintf("%+.1f %% [%s, %s] %s", 100*r.Lift, limit(r.Low, "-∞"), limit(r.High, "+∞"), says)
 	}
 	return "not measured"

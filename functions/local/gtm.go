@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"maps"
@@ -62,9 +61,7 @@ func (p program) gtm(ctx context.Context, flags *flag.FlagSet, args []string) er
 		return err
 	}
 	if *asJSON {
-		encoder := json.NewEncoder(p.out)
-		encoder.SetIndent("", "  ")
-		if err := encoder.Encode(plan); err != nil {
+		if err := p.printJSON(plan); err != nil {
 			return err
 		}
 	} else {

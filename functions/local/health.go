@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"text/tabwriter"
@@ -32,9 +31,7 @@ func (p program) health(ctx context.Context, flags *flag.FlagSet, args []string)
 		return err
 	}
 	if *asJSON {
-		encoder := json.NewEncoder(p.out)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(readings)
+		return p.printJSON(readings)
 	}
 	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "\tREADING\tOF\tVALUE\tLIMIT\tMEANS")

@@ -201,7 +201,7 @@ Made by ` + "`verdict help --page`" + `; a test holds it to the code. ` + "`verd
 Flags may stand before and after other arguments. Results go to standard output, progress and complaints to standard error. Nothing
 is coloured. Progress bars are redrawn in place on a terminal only, and not where ` + "`NO_COLOR`" + ` is set or ` + "`TERM`" + ` is ` + "`dumb`" + `; elsewhere
 each is a line when it is complete. With ` + "`--json`" + ` standard output is one JSON document; what takes JSON (` + "`analyze`, `power`" + `) always
-answers with it.
+answers with it. Every command has it but those that write something else: ` + "`serve`, `completion`, `notebook`, `plan types` and `plan page`" + `.
 
 | exit code | means |
 |---|---|

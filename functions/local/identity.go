@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -37,9 +36,9 @@ func (p program) identity(ctx context.Context, flags *flag.FlagSet, args []strin
   link the records of a labelled table without its labels, and say how well
 verdict identity log [--lake DIR] [--json]
   list the merges of ids, and what ended them
-verdict identity veto [--lake DIR] --reason TEXT ID ID
+verdict identity veto [--lake DIR] --reason TEXT [--json] ID ID
   keep two ids apart, from the next run on: undoes their merge
-verdict identity allow [--lake DIR] ID ID
+verdict identity allow [--lake DIR] [--json] ID ID
   take a veto back
 verdict identity sensitivity [--lake DIR] [--project DIR] [--as-of DATE] [--json] EXPERIMENT
   measure an experiment anew under other rules of who is who, and say whether the verdict depends on them
@@ -70,6 +69,7 @@ verdict identity sensitivity [--lake DIR] [--project DIR] [--as-of DATE] [--json
 func (p program) veto(ctx context.Context, flags *flag.FlagSet, verb string, args []string) error {
 	dir := flags.String("lake", ".verdict/lake", "folder of the lake")
 	reason := flags.String("reason", "", "why the two are not one person (veto)")
+	asJSON := flags.Bool("json", false, "print the vetoes that stand as JSON")
 	if err := parse(flags, args, 2); err != nil {
 		return err
 	}
@@ -82,21 +82,27 @@ func (p program) veto(ctx context.Context, flags *flag.FlagSet, verb string, arg
 			return fmt.Errorf("%q is no id: want a:… for an anonymous one, u:… for a user", id)
 		}
 	}
-	store := &directory.Store{Root: *dir}
-	if verb == "allow" {
-		if err := identity.Permit(ctx, store, a, b); err != nil {
-			return err
-		}
-		fmt.Fprintf(p.out, "%s and %s may be one again from the next run on.\n", a, b)
-		return nil
-	}
-	if *reason == "" {
+	store, says := &directory.Store{Root: *dir}, "%s and %s are kept apart from the next run on.\n"
+	var err error
+	switch {
+	case verb == "allow":
+		err, says = identity.Permit(ctx, store, a, b), "%s and %s may be one again from the next run on.\n"
+	case *reason == "":
 		return errors.New("veto wants --reason TEXT: somebody will ask")
+	default:
+		err = identity.Forbid(ctx, store, identity.Veto{A: a, B: b, Reason: *reason, At: p.now().UTC()})
 	}
-	if err := identity.Forbid(ctx, store, identity.Veto{A: a, B: b, Reason: *reason, At: p.now().UTC()}); err != nil {
+	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.out, "%s and %s are kept apart from the next run on.\n", a, b)
+	if *asJSON {
+		stand, err := identity.Vetoes(ctx, store)
+		if err != nil {
+			return err
+		}
+		return p.printJSON(append([]identity.Veto{}, stand...))
+	}
+	fmt.Fprintf(p.out, says, a, b)
 	return nil
 }
 
@@ -120,9 +126,7 @@ func (p program) identityLog(ctx context.Context, flags *flag.FlagSet, args []st
 		return err
 	}
 	if *asJSON {
-		e := json.NewEncoder(p.out)
-		e.SetIndent("", "  ")
-		return e.Encode(entries)
+		return p.printJSON(entries)
 	}
 	t := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "WHEN\tCHANGE\tLINK\t\tBECAUSE\tCONFIDENCE\tFIRST SEEN")
@@ -178,9 +182,7 @@ func (p program) scoreIdentity(ctx context.Context, flags *flag.FlagSet, args []
 		Blocking: r.Blocking, Model: r.Model, Matches: r.Curve(persons, 0.5, 0.9, 0.99, 0.999), Units: linkage.Score(persons, r.Unit),
 	}
 	if *asJSON {
-		e := json.NewEncoder(p.out)
-		e.SetIndent("", "  ")
-		return e.Encode(out)
+		return p.printJSON(out)
 	}
 	return p.printScored(&out)
 }

@@ -32,6 +32,7 @@ func shared() []string {
 
 // initProject is `verdict init`: a project to begin with, and two weeks of made-up visits to try it on.
 func (p program) initProject(_ context.Context, flags *flag.FlagSet, args []string) error {
+	asJSON := flags.Bool("json", false, "print folder and files as JSON")
 	dir, err := parseNamed(flags, args, "folder")
 	if err != nil {
 		return err
@@ -68,6 +69,19 @@ func (p program) initProject(_ context.Context, flags *flag.FlagSet, args []stri
 	}
 	if _, err := load(dir); err != nil {
 		return err
+	}
+	if *asJSON {
+		files := []string{}
+		err := fs.WalkDir(os.DirFS(dir), ".", func(name string, entry fs.DirEntry, err error) error {
+			if err == nil && !entry.IsDir() {
+				files = append(files, name)
+			}
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("list project: %w", err)
+		}
+		return p.printJSON(map[string]any{"folder": dir, "files": files})
 	}
 	fmt.Fprintf(p.out, `%s holds a project:
   events/plan.yaml, events/schemas   which events there are

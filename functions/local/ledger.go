@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"text/tabwriter"
@@ -36,9 +35,7 @@ func (p program) ledger(ctx context.Context, flags *flag.FlagSet, args []string)
 		return err
 	}
 	if *asJSON {
-		encoder := json.NewEncoder(p.out)
-		encoder.SetIndent("", "  ")
-		if err := encoder.Encode(entries); err != nil {
+		if err := p.printJSON(entries); err != nil {
 			return err
 		}
 	} else if err := p.balance(entries, *hours); err != nil {

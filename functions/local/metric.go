@@ -31,9 +31,9 @@ func (p program) metrics(_ context.Context, flags *flag.FlagSet, args []string) 
   list the metrics: kind, owner, status, who uses them
 verdict metrics show [--json] METRIC
   say what a metric means, in words and in parts
-verdict metrics sql [--as-of DATE] EXPERIMENT
+verdict metrics sql [--as-of DATE] [--json] EXPERIMENT
   print the one query that measures all metrics of an experiment
-verdict metrics sql [--from DATE] [--to DATE] [--grain day|week|month|total] [--by DIMENSION,…] METRIC
+verdict metrics sql [--from DATE] [--to DATE] [--grain day|week|month|total] [--by DIMENSION,…] [--json] METRIC
   print the query that answers what a metric came to
 verdict metrics export --format metricflow|eppo|growthbook|views [--out FILE] [--json]
   say the metrics in another system's words; what it has no words for is told on standard error
@@ -187,6 +187,7 @@ func (p program) metricSQL(flags *flag.FlagSet, args []string) error {
 	toText := flags.String("to", "", "of a metric: the day after the last (default: today)")
 	grain := flags.String("grain", string(semantic.Day), "of a metric: day, week, month or total")
 	by := flags.String("by", "", "of a metric: dimensions, as a,b")
+	asJSON := flags.Bool("json", false, "print the query as JSON")
 	name, err := parseNamed(flags, args, "EXPERIMENT or METRIC")
 	if err != nil {
 		return err
@@ -219,6 +220,9 @@ func (p program) metricSQL(flags *flag.FlagSet, args []string) error {
 	}
 	if err != nil {
 		return err
+	}
+	if *asJSON {
+		return p.printJSON(map[string]string{"name": name, "sql": sql})
 	}
 	_, err = fmt.Fprintln(p.out, sql)
 	return err

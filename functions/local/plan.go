@@ -21,7 +21,10 @@ import (
 // plan is `verdict plan check|diff|impact|types|page`.
 func (p program) plan(ctx context.Context, flags *flag.FlagSet, args []string) error {
 	dir := flags.String("project", "", "folder with events/ (default: built in; diff: the folder here)")
-	asJSON := flags.Bool("json", false, "print JSON (check, diff, impact)")
+	asJSON := new(bool)
+	if len(args) == 0 || args[0] != "types" && args[0] != "page" { // these two write a file
+		flags.BoolVar(asJSON, "json", false, "print JSON (check, diff, impact)")
+	}
 	if len(args) == 0 {
 		flags.Usage()
 		return errors.New("plan wants one of check, diff, impact, types, page")

@@ -23,11 +23,11 @@ import (
 // privacy is `verdict privacy erase|export|audit`.
 func (p program) privacy(ctx context.Context, flags *flag.FlagSet, args []string) error {
 	flags.Usage = func() {
-		fmt.Fprint(p.err, `verdict privacy erase [--lake DIR] [--by NAME] ID...
+		fmt.Fprint(p.err, `verdict privacy erase [--lake DIR] [--by NAME] [--json] ID...
   take all that is held about a person out of the lake; without an ID, complete what was cut off
-verdict privacy export [--lake DIR] [--by NAME] [--out FILE] ID...
+verdict privacy export [--lake DIR] [--by NAME] [--out FILE] [--json] ID...
   write all that is held about a person as JSON Lines
-verdict privacy audit [--lake DIR]
+verdict privacy audit [--lake DIR] [--json]
   show what was done, when and by whom
 
 An ID is u:… of a user or a:… of a browser; one of a person's is enough.
@@ -64,6 +64,7 @@ func (p program) personal(flags *flag.FlagSet) personal {
 
 func (p program) erase(ctx context.Context, flags *flag.FlagSet, args []string) error {
 	of := p.personal(flags)
+	asJSON := flags.Bool("json", false, "print what was done as JSON")
 	if err := arguments(flags, args); err != nil {
 		return err
 	}
@@ -79,6 +80,9 @@ func (p program) erase(ctx context.Context, flags *flag.FlagSet, args []string) 
 		}
 	}
 	done, err := officer.Work(ctx)
+	if *asJSON {
+		return errors.Join(err, p.printJSON(append([]privacy.Audit{}, done...)))
+	}
 	for _, a := range done {
 		var lines int64
 		for _, n := range a.Lines {
@@ -95,8 +99,12 @@ func (p program) erase(ctx context.Context, flags *flag.FlagSet, args []string) 
 func (p program) export(ctx context.Context, flags *flag.FlagSet, args []string) error {
 	of := p.personal(flags)
 	out := flags.String("out", "", "file to write (default: standard output)")
+	asJSON := flags.Bool("json", false, "print what was written to --out as JSON")
 	if err := arguments(flags, args); err != nil {
 		return err
+	}
+	if *asJSON && *out == "" {
+		return wrongUse("privacy export --json wants --out FILE: without it, standard output is the rows")
 	}
 	officer, h, err := p.officer(ctx, of)
 	if err != nil {
@@ -115,6 +123,9 @@ func (p program) export(ctx context.Context, flags *flag.FlagSet, args []string)
 	a, err := officer.HandOver(ctx, privacy.Request{Action: privacy.Export, IDs: flags.Args(), By: *of.by, At: p.now().UTC()}, to)
 	if err != nil {
 		return err
+	}
+	if *asJSON {
+		return p.printJSON(a)
 	}
 	var rows int64
 	for _, n := range a.Rows {

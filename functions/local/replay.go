@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -63,9 +62,7 @@ func (p program) replayFiles(ctx context.Context, flags *flag.FlagSet, args []st
 		}
 	}
 	if *asJSON {
-		encoder := json.NewEncoder(p.out)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(reports)
+		return p.printJSON(reports)
 	}
 	for _, r := range reports {
 		p.replayed(r)

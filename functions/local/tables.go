@@ -6,12 +6,16 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"strings"
+	"slices"
+
+	"verdict/shared/fault"
+	"verdict/shared/model"
 )
 
 // tables is `verdict tables page|show`.
 func (p program) tables(_ context.Context, flags *flag.FlagSet, args []string) error {
 	dir := flags.String("project", "", "folder with events/ and athena-sql/ (default: built in)")
+	asJSON := flags.Bool("json", false, "print the tables as JSON")
 	if len(args) == 0 {
 		flags.Usage()
 		return errors.New("tables wants one of page, show")
@@ -30,15 +34,21 @@ func (p program) tables(_ context.Context, flags *flag.FlagSet, args []string) e
 	if err != nil {
 		return err
 	}
-	page := d.Models.Page()
-	if verb == "show" {
-		_, section, found := strings.Cut(page, "\n## "+flags.Arg(0)+"\n")
-		if !found {
-			return fmt.Errorf("there is no table %q", flags.Arg(0))
+	if verb == "page" {
+		if *asJSON {
+			return p.printJSON(d.Models.Tables())
 		}
-		section, _, _ = strings.Cut(section, "\n## ")
-		page = strings.TrimSpace(section) + "\n"
+		_, err = io.WriteString(p.out, d.Models.Page())
+		return err
 	}
-	_, err = io.WriteString(p.out, page)
+	all := d.Models.Tables()
+	at := slices.IndexFunc(all, func(t model.Described) bool { return t.Name == flags.Arg(0) })
+	if at < 0 {
+		return fault.New(fault.NotFound, "there is no table %q", flags.Arg(0))
+	}
+	if *asJSON {
+		return p.printJSON(all[at])
+	}
+	_, err = io.WriteString(p.out, all[at].Page())
 	return err
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -80,10 +79,7 @@ func verifyOne(ctx context.Context, lakeDir, name string) (bundle.Report, error)
 
 func (p program) tell(all []verified, asJSON bool) error {
 	if asJSON {
-		encoder := json.NewEncoder(p.out)
-		encoder.SetIndent("", "  ")
-		encoder.SetEscapeHTML(false)
-		return encoder.Encode(all)
+		return p.printJSON(all)
 	}
 	for _, v := range all {
 		verdict := "DIFFERS"

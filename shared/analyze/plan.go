@@ -326,8 +326,8 @@ func runtime(in Runtime) (RuntimeOut, error) {
 	}
 	const planned = 1000000
 	sequence, hybrid := stats.Tune(alpha, planned), stats.NewHybrid(alpha, alpha/5, planned)
-	s := stats.PlanRuntime(a, in.Units, in.Share, drift, func(t []float64) []float64 { return sequence.Bounds(t, planned, alpha) })
-	h := stats.PlanRuntime(a, in.Units, in.Share, drift, func(t []float64) []float64 { return hybrid.Bounds(t, planned) })
+	s := stats.PlanRuntime(a, 1, in.Units, in.Share, drift, func(t []float64) []float64 { return sequence.Bounds(t, planned, alpha) })
+	h := stats.PlanRuntime(a, 1, in.Units, in.Share, drift, func(t []float64) []float64 { return hybrid.Bounds(t, planned) })
 	return RuntimeOut{ID: in.ID, Days: Number(s.Days), Planned: Number(s.Planned), Sequence: Number(s.Expected), Hybrid: Number(h.Expected)}, nil
 }
 

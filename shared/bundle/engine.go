@@ -7,7 +7,7 @@ import (
 )
 
 // Engine is what computed a bundle. The same version, architecture and Go give the same bytes; another architecture or
-// Go may give other last bits (docs/adr/0013).
+// Go may give other last bits (docs/adr/0012).
 type Engine struct {
 	Version      int    `json:"version"`      // evaluate.Version
 	Architecture string `json:"architecture"` // as amd64, or arm64+fma where products are fused with sums

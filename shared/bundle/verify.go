@@ -224,7 +224,7 @@ func sortedColumns[V any](all ...map[string]V) []string {
 	return slices.Compact(out)
 }
 
-// tolerance is how far a number may be off that an unlike engine computed. docs/adr/0013 has what was measured.
+// tolerance is how far a number may be off that an unlike engine computed. docs/adr/0012 has what was measured.
 const (
 	tolerance = 1e-9  // relative
 	nothing   = 1e-12 // absolute: p-values below it are equally small

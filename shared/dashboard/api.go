@@ -10,6 +10,7 @@ import (
 	"verdict/shared/evaluate"
 	"verdict/shared/experiment"
 	"verdict/shared/register"
+	"verdict/shared/restate"
 )
 
 // number is a float in JSON; what is unbounded or undefined is null.
@@ -54,6 +55,7 @@ type Detail struct {
 	Definition     *experiment.Experiment `json:"definition"`
 	DefinitionHash string                 `json:"definition_hash"`
 	Decisions      []decide.Decision      `json:"decisions"`     // oldest first
+	Restatements   []restate.Restatement  `json:"restatements"`  // decisions that were taken again on events that came late
 	Registrations  []register.Entry       `json:"registrations"` // oldest first; the first is the pre-registration
 	Results        []metricResult         `json:"results"`       // of the latest look
 	History        []metricResult         `json:"history"`       // of every look, oldest first
@@ -142,7 +144,7 @@ func (r *Report) summary() Summary {
 func (r *Report) detail() Detail {
 	return Detail{
 		Summary: r.summary(), Definition: r.Experiment, DefinitionHash: r.Experiment.Hash(),
-		Decisions: append([]decide.Decision{}, r.Decisions...), Registrations: append([]register.Entry{}, r.Registrations...),
+		Decisions: append([]decide.Decision{}, r.Decisions...), Restatements: append([]restate.Restatement{}, r.Restatements...), Registrations: append([]register.Entry{}, r.Registrations...),
 		Results: resultsJSON(r.Latest()), History: resultsJSON(r.Results),
 	}
 }

@@ -262,19 +262,28 @@ func (r *Report) dayLabels(days scale) []tick {
 	return out
 }
 
-// marks leaves out a first "running": it marks the beginning of evaluation, not a change.
+// wordWidth is how much of the axis the word of a mark takes.
+const wordWidth = 60
+
+// marks leaves out a first "running": it marks the beginning of evaluation, not a change. Where decisions come too
+// close for their words, the later ones keep theirs.
 func (r *Report) marks(f frame, days scale) []mark {
 	var out []mark
-	for i, d := range r.Decisions {
+	free := math.Inf(1) // up to where there is room for words
+	for i, d := range slices.Backward(r.Decisions) {
 		if i == 0 && d.Verdict == decide.Running {
 			continue
 		}
 		at := days.at(r.since(d.AsOf))
-		m := mark{X: px(at), Anchor: "middle", Word: verdictWords(d.Verdict, ""), Title: day(d.AsOf) + ": " + d.Headline}
-		if at > f.Right-30 {
+		m := mark{X: px(at), Anchor: "middle", Title: day(d.AsOf) + ": " + d.Headline}
+		if at > f.Right-wordWidth/2 {
 			m.Anchor = "end"
+		}
+		if at+wordWidth <= free {
+			m.Word, free = verdictWords(d.Verdict, ""), at
 		}
 		out = append(out, m)
 	}
+	slices.Reverse(out)
 	return out
 }

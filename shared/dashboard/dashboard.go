@@ -188,12 +188,12 @@ func (s *server) problem(w http.ResponseWriter, r *http.Request, p problem) {
 func (s *server) functions(style template.CSS) template.FuncMap {
 	return template.FuncMap{
 		"style": func() template.CSS { return style },
-		"howto": func() string { return s.Howto },
+		"howto": func() string { return s.Howto }, "absences": s.absences,
 		"value": value, "lift": lift, "interval": interval, "probability": probability, "chance": chance,
-		"share": share, "count": count, "day": day, "moment": moment, "signed": signed,
+		"share": share, "count": count, "day": day, "moment": moment, "rfc": func(t time.Time) string { return t.UTC().Format(time.RFC3339) }, "signed": signed,
 		"verdict": verdictWords, "tone": verdictTone, "check": checkName, "measured": measured, "limit": limit,
 		"float": func(x number) float64 { return float64(x) }, "pair": func(b bounds) string { return interval(float64(b[0]), float64(b[1])) }, "gigabytes": gigabytes, "base": path.Base, "named": named, "meter": meter,
 		"optional": func(x *float64) string { return value(known(x), "") },
-		"outcome":  outcomeOf, "mark": statusMark, "consequence": consequence, "margin": signedMargin,
+		"outcome":  outcomeOf, "mark": statusMark, "late": lateDays, "margin": signedMargin,
 	}
 }

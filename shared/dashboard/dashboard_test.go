@@ -100,7 +100,7 @@ func TestExperimentPage(t *testing.T) {
 			"No later look changed the verdict; the latest is that of 24 Jan 2026.", "Traffic", "Revenue per user, 3 days: shown not to be worse by 10%.", "Done on 19 Jan 2026 04:03 UTC: give treatment to everybody on flag checkout.",
 			"Flag platform revision 18", "What was sent to the flag platform", "Better", "Within margin", "1,234.50", "8.73%", "< 0.0001", "> 99.9%",
 			"margin −10%", "anytime-valid 99% interval: holds however often you look", "✓ Pass", "fails below p = 0.001", "34 of 48,498 units saw more than one variant.",
-			"Alpha 0.01", "Minimum detectable effect 8%", "26 Jan 2026 (21 days)", "Decision history", "Day 1 of 21; no ship before day 14.",
+			"Alpha 0.01", "Minimum detectable effect 8%", "26 Jan 2026 (21 days)", "Decision timeline", "Day 1 of 21; no ship before day 14.",
 		}, []string{`<line class="margin"`, `<polygon class="band"`, `<line class="decision"`, `aria-label="Purchase conversion, 3 days, treatment: lift +`}},
 		"blocked": {"cart_service_rewrite", []string{
 			"✗ Do not read the effects below Sample ratio mismatch: p < 0.0001 is below 0.001.", "✗ Fail", "p < 0.0001", "once in a billion",

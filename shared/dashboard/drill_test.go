@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -136,6 +137,25 @@ func TestPipelineAndIdentityShowWhatIsHigh(t *testing.T) {
 	mustRead(t, words(get(t, h, "/pipeline")), "1 of 2 readings are above their limit.", "24 Jan 2026", "psi order.value ✗ High", "collector to raw 1,000 993 7")
 	text := words(get(t, h, "/identity"))
 	mustRead(t, text, "joined 41", "too large 3 a guard or a person keeps the ids apart", "The largest has 3.")
+}
+
+func TestPipelineAndIdentitySayWhatTheirTablesWaitFor(t *testing.T) {
+	shown := publish(t, rows{}).(*published)
+	h := handler(t, shown)
+	mustRead(t, words(get(t, h, "/pipeline")), "No readings yet.",
+		"pipeline_reading , ledger_balance appear with the first reading of the pipeline's pulse. To get there: verdict health, or the monitor's schedule",
+		"fact_event appears with the first run that makes facts of landed events. To get there: bin/verdict evaluate",
+		"query_scan appears with the first run that counts what it reads.")
+	mustRead(t, words(get(t, h, "/identity")), "appear with the first run that finds out who is who. To get there: bin/verdict evaluate")
+	for _, path := range []string{"/pipeline", "/identity"} {
+		if strings.Contains(words(get(t, h, path)), "evaluation") {
+			t.Errorf("%s waits for an evaluation, which publishes none of its tables", path)
+		}
+	}
+	add(t, shown, monitor.ReadingTable, "2026-01-24", []monitor.Reading{{Name: "late_share", Value: 0.01, Limit: 0.05, Says: "few"}})
+	if text := words(get(t, h, "/pipeline")); strings.Contains(text, "pipeline_reading") || !strings.Contains(text, "ledger_balance appears with") {
+		t.Errorf("what is published counts as missing: %s", text)
+	}
 }
 
 // BenchmarkReadout is the page of an experiment of 100 metrics after 28 daily looks.

@@ -25,6 +25,7 @@ import (
 	"verdict/shared/lake"
 	"verdict/shared/project"
 	"verdict/shared/register"
+	"verdict/shared/restate"
 	"verdict/shared/table"
 )
 
@@ -36,6 +37,7 @@ type rows struct {
 	checks        []evaluate.Check
 	decisions     []decide.Decision
 	registrations []register.Entry
+	restatements  []restate.Restatement
 }
 
 // publish writes the rows as the product does and returns the warehouse that reads them.
@@ -51,6 +53,11 @@ func publish(tb testing.TB, r rows) lake.Engine {
 	write(tb, store, warehouse, "fact_experiment_check", r.checks, func(x evaluate.Check) string { return x.AsOf })
 	if len(r.decisions) > 0 {
 		if err := table.Write(tb.Context(), store, warehouse, table.Place{Table: "fact_decision", Run: "fixture"}, r.decisions); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	if len(r.restatements) > 0 {
+		if err := table.Write(tb.Context(), store, warehouse, table.Place{Table: "fact_decision_restatement", Run: "fixture"}, r.restatements); err != nil {
 			tb.Fatal(err)
 		}
 	}
@@ -243,12 +250,19 @@ func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func handler(t *testing.T, engine lake.Engine) http.Handler {
 	t.Helper()
+	return handlerOf(t, engine, defined(t), today)
+}
+
+func handlerOf(t *testing.T, engine lake.Engine, experiments []*experiment.Experiment, now func() time.Time) http.Handler {
+	t.Helper()
 	p, err := project.BuiltIn()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.Experiments = defined(t)
-	source := dashboard.Source{Project: p, Engine: engine, Now: today, Log: quiet(), Howto: "bin/verdict evaluate"}
+	if experiments != nil {
+		p.Experiments = experiments
+	}
+	source := dashboard.Source{Project: p, Engine: engine, Now: now, Log: quiet(), Howto: "bin/verdict evaluate"}
 	if shown, ok := engine.(*published); ok {
 		source.Catalog, source.Objects = shown.Warehouse, shown.store
 	}
@@ -267,16 +281,17 @@ func TestServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	shown := publish(t, simulate(defined(t)))
+	first := handler(t, publish(t, simulate(defined(t))))
 	if folder := os.Getenv("DASHBOARD_LAKE"); folder != "" {
 		store := &directory.Store{Root: folder}
 		w, err := duck.Open(t.Context(), store)
 		if err != nil {
 			t.Fatal(err)
 		}
-		shown = &published{w, store}
+		first = handlerOf(t, &published{w, store}, nil, func() time.Time { return time.Date(2026, 1, 26, 9, 30, 0, 0, time.UTC) })
 	}
-	mux.Handle("/", handler(t, shown))
+	mux.Handle("/", first)
+	mux.Handle("/late/", http.StripPrefix("/late", handler(t, publish(t, answered(t)))))
 	mux.Handle("/empty/", http.StripPrefix("/empty", handler(t, publish(t, rows{}))))
 	mux.Handle("/busy/", http.StripPrefix("/busy", handler(t, broken{fault.New(fault.Transient, "throttled")})))
 	t.Fatal(http.Serve(listener, mux)) //nolint:gosec // a fixture on loopback

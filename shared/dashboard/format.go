@@ -229,26 +229,3 @@ func statusMark(status string) outcome {
 	}
 	return outcome{Words: "· Too little data", Tone: "muted"}
 }
-
-// consequence says what a decision did or would do on the flag platform.
-func consequence(d decide.Decision) string {
-	var change string
-	switch d.Action {
-	case "":
-		return "Nothing to change on the flag platform."
-	case decide.Rollback:
-		change = "give everybody the control"
-	default:
-		change = "give " + d.Variant + " to everybody"
-	}
-	change += " on flag " + d.Flag
-	switch {
-	case !d.AppliedAt.IsZero():
-		return "Done on " + moment(d.AppliedAt) + ": " + change + "."
-	case d.Mode == "observe":
-		return "Would " + change + ". Mode observe changes nothing."
-	case d.Mode == "propose":
-		return "Proposes to " + change + ", and waits for a person."
-	}
-	return "Will " + change + ": not applied yet, the next run tries again."
-}

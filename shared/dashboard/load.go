@@ -12,18 +12,10 @@ import (
 	"verdict/shared/decide"
 	"verdict/shared/evaluate"
 	"verdict/shared/experiment"
-	"verdict/shared/fault"
 	"verdict/shared/lake"
 	"verdict/shared/register"
+	"verdict/shared/restate"
 	"verdict/shared/spend"
-)
-
-// The tables the dashboard reads.
-const (
-	resultTable       = "fact_experiment_results"
-	checkTable        = "fact_experiment_check"
-	decisionTable     = "fact_decision"
-	registrationTable = "fact_experiment_registration"
 )
 
 // found is what the lake knows about some experiments.
@@ -32,6 +24,7 @@ type found struct {
 	checks        []evaluate.Check
 	decisions     []decide.Decision
 	registrations []register.Entry
+	restatements  []restate.Restatement
 	read          int64    // bytes that an experiment's queries have read
 	missing       []string // tables nobody has published yet
 }
@@ -43,13 +36,14 @@ func (s *server) latest(ctx context.Context) (found, error) {
 		return "SELECT r.* FROM " + table + " r JOIN (SELECT experiment_id, max(as_of) AS as_of FROM " + table +
 			" GROUP BY experiment_id) l ON r.experiment_id = l.experiment_id AND r.as_of = l.as_of"
 	}
-	return s.read(ctx, last(resultTable), last(checkTable), "SELECT * FROM "+decisionTable, "")
+	return s.read(ctx, last(evaluate.ResultTable), last(evaluate.CheckTable), "SELECT * FROM "+decide.Table, "SELECT * FROM "+restate.Table, "")
 }
 
 // history reads all that was ever known about one experiment.
 func (s *server) history(ctx context.Context, id string) (found, error) {
 	where := " WHERE experiment_id = " + lake.Quote(id)
-	f, err := s.read(ctx, "SELECT * FROM "+resultTable+where, "SELECT * FROM "+checkTable+where, "SELECT * FROM "+decisionTable+where, "SELECT * FROM "+registrationTable+where)
+	f, err := s.read(ctx, "SELECT * FROM "+evaluate.ResultTable+where, "SELECT * FROM "+evaluate.CheckTable+where, "SELECT * FROM "+decide.Table+where,
+		"SELECT * FROM "+restate.Table+where, "SELECT * FROM "+register.Table+where)
 	if err != nil {
 		return f, err
 	}
@@ -62,58 +56,62 @@ func (s *server) history(ctx context.Context, id string) (found, error) {
 }
 
 // read runs the queries at once: on Athena each takes about a second, whatever its size.
-func (s *server) read(ctx context.Context, results, checks, decisions, registrations string) (found, error) {
+func (s *server) read(ctx context.Context, results, checks, decisions, restatements, registrations string) (found, error) {
 	var f found
-	var errs [4]error
+	var errs [5]error
 	var work sync.WaitGroup
 	work.Go(func() { f.results, errs[0] = lake.Read[evaluate.Result](ctx, s.Engine, results) })
 	work.Go(func() { f.checks, errs[1] = lake.Read[evaluate.Check](ctx, s.Engine, checks) })
 	work.Go(func() { f.decisions, errs[2] = lake.Read[decide.Decision](ctx, s.Engine, decisions) })
+	work.Go(func() { f.restatements, errs[3] = lake.Read[restate.Restatement](ctx, s.Engine, restatements) })
 	if registrations != "" {
-		work.Go(func() { f.registrations, errs[3] = lake.Read[register.Entry](ctx, s.Engine, registrations) })
+		work.Go(func() { f.registrations, errs[4] = lake.Read[register.Entry](ctx, s.Engine, registrations) })
 	}
 	work.Wait()
-	if unpublished(errs[3]) { // the page says that there is none yet
-		errs[3] = nil
+	for i := 3; i < len(errs); i++ {
+		if unpublished(errs[i]) { // there is none yet
+			errs[i] = nil
+		}
 	}
-	for i, table := range []string{resultTable, checkTable, decisionTable} {
+	for i, table := range []string{evaluate.ResultTable, evaluate.CheckTable, decide.Table} {
 		if unpublished(errs[i]) {
 			f.missing = append(f.missing, table)
 			errs[i] = nil
 		}
 	}
-	return f, errors.Join(errs[:]...)
+	if err := errors.Join(errs[:]...); err != nil {
+		return f, err
+	}
+	slices.SortStableFunc(f.decisions, func(a, b decide.Decision) int {
+		return cmp.Or(strings.Compare(a.AsOf, b.AsOf), a.DecidedAt.Compare(b.DecidedAt))
+	})
+	return f, s.hear(ctx, f.decisions)
 }
 
-// unpublished tells whether a query failed because its table is not there yet: both engines call
-// it invalid SQL, in words of their own that share these three.
-func unpublished(err error) bool {
-	return fault.Is(err, fault.NotFound) ||
-		fault.Is(err, fault.Invalid) && strings.Contains(err.Error(), "does not exist")
+// hear adds answers that the decider has not written into fact_decision yet: who has answered shall see it at once.
+// Only an experiment's last decision can be answered.
+func (s *server) hear(ctx context.Context, decisions []decide.Decision) (err error) {
+	last := map[string]int{}
+	for i, d := range decisions {
+		last[d.ExperimentID] = i
+	}
+	for _, i := range last {
+		if decisions[i], err = decide.Heard(ctx, s.Objects, decisions[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // report picks what belongs to one experiment, in the order in which people read it.
 func (f found) report(e *experiment.Experiment, today time.Time) *Report {
-	r := &Report{Experiment: e, Read: f.read, today: today}
-	for _, x := range f.results {
-		if x.ExperimentID == e.ID {
-			r.Results = append(r.Results, x)
-		}
-	}
-	for _, x := range f.checks {
-		if x.ExperimentID == e.ID {
-			r.Checks = append(r.Checks, x)
-		}
-	}
-	for _, x := range f.decisions {
-		if x.ExperimentID == e.ID {
-			r.Decisions = append(r.Decisions, x)
-		}
-	}
-	for _, x := range f.registrations {
-		if x.ExperimentID == e.ID {
-			r.Registrations = append(r.Registrations, x)
-		}
+	r := &Report{
+		Experiment: e, Read: f.read, today: today,
+		Results:       only(f.results, func(x evaluate.Result) bool { return x.ExperimentID == e.ID }),
+		Checks:        only(f.checks, func(x evaluate.Check) bool { return x.ExperimentID == e.ID }),
+		Decisions:     only(f.decisions, func(x decide.Decision) bool { return x.ExperimentID == e.ID }),
+		Restatements:  only(f.restatements, func(x restate.Restatement) bool { return x.ExperimentID == e.ID }),
+		Registrations: only(f.registrations, func(x register.Entry) bool { return x.ExperimentID == e.ID }),
 	}
 	slices.SortStableFunc(r.Registrations, func(a, b register.Entry) int { return strings.Compare(a.AsOf, b.AsOf) })
 	slices.SortFunc(r.Results, func(a, b evaluate.Result) int {
@@ -122,10 +120,11 @@ func (f found) report(e *experiment.Experiment, today time.Time) *Report {
 	slices.SortFunc(r.Checks, func(a, b evaluate.Check) int {
 		return cmp.Or(strings.Compare(a.AsOf, b.AsOf), -strings.Compare(a.Name, b.Name)) // srm first
 	})
-	slices.SortFunc(r.Decisions, func(a, b decide.Decision) int {
-		return cmp.Or(strings.Compare(a.AsOf, b.AsOf), a.DecidedAt.Compare(b.DecidedAt))
-	})
 	return r
+}
+
+func only[T any](all []T, keep func(T) bool) []T {
+	return slices.DeleteFunc(slices.Clone(all), func(x T) bool { return !keep(x) })
 }
 
 // place orders metrics by role, then as the definition lists them; unknown ones come last.

@@ -12,7 +12,6 @@ import (
 
 	"verdict/shared/experiment"
 	"verdict/shared/fault"
-	"verdict/shared/lake"
 	"verdict/shared/lineage"
 	"verdict/shared/metric"
 	"verdict/shared/semantic"
@@ -290,16 +289,6 @@ func gigabytes(n int64) string {
 		return fixed(float64(n)/1e6, 1) + " MB"
 	}
 	return fixed(float64(n)/1e3, 0) + " kB"
-}
-
-// some reads rows of a table that may not be published yet; its name is then added to missing.
-func some[T any](ctx context.Context, engine lake.Engine, missing *[]string, table, sql string) ([]T, error) {
-	rows, err := lake.Read[T](ctx, engine, sql)
-	if unpublished(err) {
-		*missing = append(*missing, table)
-		return nil, nil
-	}
-	return rows, err
 }
 
 func known(x *float64) float64 {

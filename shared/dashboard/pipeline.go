@@ -7,13 +7,8 @@ import (
 
 	"verdict/shared/identity"
 	"verdict/shared/ledger"
+	"verdict/shared/monitor"
 	"verdict/shared/spend"
-)
-
-// The tables that the monitor publishes.
-const (
-	readingTable = "pipeline_reading"
-	balanceTable = "ledger_balance"
 )
 
 // latestOf selects the rows of a table's latest day.
@@ -67,7 +62,7 @@ func (s *server) pipeline(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	v := pipelineView{Missing: []string{}}
 	var err error
-	if v.Readings, err = some[reading](ctx, s.Engine, &v.Missing, readingTable, latestOf("*", readingTable)); err != nil {
+	if v.Readings, err = some[reading](ctx, s.Engine, &v.Missing, monitor.ReadingTable, latestOf("*", monitor.ReadingTable)); err != nil {
 		s.fail(w, r, err)
 		return
 	}
@@ -84,7 +79,7 @@ func (s *server) pipeline(w http.ResponseWriter, r *http.Request) {
 		}
 		return cmp.Compare(a.Name, b.Name)
 	})
-	entries, err := some[ledger.Entry](ctx, s.Engine, &v.Missing, balanceTable, latestOf("*", balanceTable))
+	entries, err := some[ledger.Entry](ctx, s.Engine, &v.Missing, ledger.BalanceTable, latestOf("*", ledger.BalanceTable))
 	if err == nil {
 		for _, link := range []ledger.Link{ledger.Sending, ledger.Landing, ledger.Quarantine, ledger.Modelling} {
 			if t := ledger.Total(entries, link); len(entries) > 0 {

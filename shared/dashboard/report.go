@@ -12,6 +12,7 @@ import (
 	"verdict/shared/evaluate"
 	"verdict/shared/experiment"
 	"verdict/shared/register"
+	"verdict/shared/restate"
 )
 
 // Report is what is known about one experiment, oldest first.
@@ -20,8 +21,9 @@ type Report struct {
 	Results       []evaluate.Result
 	Checks        []evaluate.Check
 	Decisions     []decide.Decision
-	Registrations []register.Entry // the first is the pre-registration
-	Read          int64            // bytes that its queries have read; 0: nothing was counted
+	Restatements  []restate.Restatement // of decisions whose events have changed since
+	Registrations []register.Entry      // the first is the pre-registration
+	Read          int64                 // bytes that its queries have read; 0: nothing was counted
 	today         time.Time
 	scale         scale // of the bars that draw its lifts
 }
@@ -94,26 +96,8 @@ func (r *Report) Verdict() decide.Verdict {
 	return ""
 }
 
-// Withheld returns why nobody should read the effects: the grounds of a blocking decision, or the
-// checks that fail while no decision says so yet. It is empty for a valid experiment.
-func (r *Report) Withheld() []string {
-	var why []string
-	if d := r.Decision(); d != nil && d.Verdict == decide.Blocked {
-		for _, reason := range d.Reasons {
-			why = append(why, reason.Text)
-		}
-		if len(why) == 0 {
-			why = append(why, d.Headline)
-		}
-		return why
-	}
-	for _, c := range r.Health() {
-		if c.Status == "fail" {
-			why = append(why, c.Detail)
-		}
-	}
-	return why
-}
+// Withheld returns why nobody should read the effects; it is empty for a valid experiment.
+func (r *Report) Withheld() []string { return decide.Withheld(r.Decision(), r.Health()) }
 
 // Units returns how many units of all arms have complete windows: those of the goal metric that
 // waits longest.
@@ -151,13 +135,6 @@ func (r *Report) Percent() int { return 100 * r.Day() / r.Experiment.PlannedDays
 // Confidence is that of the intervals, as a percentage.
 func (r *Report) Confidence() string { return share(1 - r.Experiment.Alpha) }
 
-// Past returns all decisions, newest first.
-func (r *Report) Past() []decide.Decision {
-	past := slices.Clone(r.Decisions)
-	slices.Reverse(past)
-	return past
-}
-
 // State says in words where the experiment is between its start and its planned end.
 func (r *Report) State() string {
 	switch d := r.Decision(); {
@@ -167,6 +144,8 @@ func (r *Report) State() string {
 		return "concluded: rolled back"
 	case d != nil && d.Verdict == decide.Stop:
 		return "concluded: stopped"
+	case d != nil && d.Answer == decide.Rejected && d.Verdict != decide.Running:
+		return "concluded: change rejected"
 	case r.today.Before(r.Experiment.Start.Time):
 		return "not started"
 	case r.today.Before(r.Experiment.End()):
@@ -207,10 +186,15 @@ func (r *Report) Attention() string {
 	switch {
 	case len(r.Withheld()) > 0:
 		return "Find out what broke the experiment"
-	case d != nil && d.Action != "" && d.AppliedAt.IsZero() && d.Mode != string(experiment.Auto):
-		return fmt.Sprintf("Mode is %s: the change waits for you", d.Mode)
-	case d != nil && d.Action != "" && d.AppliedAt.IsZero():
+	case r.flipped():
+		return "Late events would have made another decision"
+	case d == nil || d.Action == "" || !d.AppliedAt.IsZero() || d.Answer == decide.Rejected:
+	case d.Mode == string(experiment.Auto) || d.Answer == decide.Approved:
 		return "The rollout change is not applied yet"
+	default:
+		return fmt.Sprintf("Mode is %s: the change waits for you", d.Mode)
+	}
+	switch {
 	case r.Verdict() == decide.Extend:
 		return "Extend the plan or end the experiment"
 	case r.Behind() > 0 && len(r.Results) == 0:

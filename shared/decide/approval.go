@@ -147,14 +147,26 @@ func orNobody(who string) string {
 	return who
 }
 
+// Heard is a decision with the answer that people gave to it, which the decider may not have heeded yet.
+func Heard(ctx context.Context, objects lake.Objects, d Decision) (Decision, error) {
+	if !d.Answerable() {
+		return d, nil
+	}
+	given, err := approval(ctx, objects, d.ID)
+	if err == nil && given != nil {
+		d.Answer, d.AnsweredBy, d.AnsweredAt = given.Answer, given.By, given.At
+	}
+	return d, err
+}
+
 // heed writes the answer to a proposal into it.
 func (d *Decider) heed(ctx context.Context, history []Decision, i int) error {
-	given, err := approval(ctx, d.Objects, history[i].ID)
-	if err != nil || given == nil {
+	heard, err := Heard(ctx, d.Objects, history[i])
+	if err != nil || heard.Answer == "" {
 		return err
 	}
-	history[i].Answer, history[i].AnsweredBy, history[i].AnsweredAt = given.Answer, given.By, given.At
-	return d.note(ctx, i, history[i])
+	history[i] = heard
+	return d.note(ctx, i, heard)
 }
 
 // withheld says why an approved change must wait although it was approved: a check has failed since it was proposed.

@@ -1,6 +1,10 @@
 package decide
 
-import "time"
+import (
+	"time"
+
+	"verdict/shared/evaluate"
+)
 
 // Verdict is the outcome of a decision.
 type Verdict string
@@ -45,4 +49,28 @@ type Decision struct {
 	AnsweredBy   string    `lake:"answered_by" json:"answered_by,omitempty"` // who
 	AnsweredAt   time.Time `lake:"answered_at" json:"answered_at,omitzero"`
 	Bundle       string    `lake:"bundle" json:"bundle,omitempty"` // key of the object that holds all that was decided on
+}
+
+// Table holds the decisions.
+const Table = "fact_decision"
+
+// Withheld says why nobody should read the effects of a look: the grounds of the decision in force if it blocks, or the
+// checks that fail while no decision says so yet. It is empty for a valid experiment.
+func Withheld(inForce *Decision, checks []evaluate.Check) []string {
+	var why []string
+	if inForce != nil && inForce.Verdict == Blocked {
+		for _, reason := range inForce.Reasons {
+			why = append(why, reason.Text)
+		}
+		if len(why) == 0 {
+			why = append(why, inForce.Headline)
+		}
+		return why
+	}
+	for _, c := range checks {
+		if c.Status == "fail" {
+			why = append(why, c.Detail)
+		}
+	}
+	return why
 }

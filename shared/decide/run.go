@@ -279,7 +279,7 @@ func (d *Decider) publish(ctx context.Context) error {
 		return err
 	}
 	slices.SortStableFunc(all, func(a, b Decision) int { return a.DecidedAt.Compare(b.DecidedAt) })
-	if err := table.Write(ctx, d.Objects, d.Catalog, table.Place{Table: "fact_decision", Run: d.NewRun()}, all); err != nil {
+	if err := table.Write(ctx, d.Objects, d.Catalog, table.Place{Table: Table, Run: d.NewRun()}, all); err != nil {
 		return fmt.Errorf("publish decisions: %w", err)
 	}
 	return nil

@@ -15,7 +15,7 @@ import (
 
 // Version is the engine's. It rises with every change by which the same statistics give other figures or other words:
 // bundles (shared/bundle) say by which version they were made, and verify for ever. Figures of older versions have to
-// come out as they did: what changes a figure keeps the old way beside the new one (docs/adr/0013).
+// come out as they did: what changes a figure keeps the old way beside the new one (docs/adr/0012).
 const Version = 1
 
 const (

@@ -2,6 +2,12 @@ package evaluate
 
 import "time"
 
+// The tables of results and checks, by as_of.
+const (
+	ResultTable = "fact_experiment_results"
+	CheckTable  = "fact_experiment_check"
+)
+
 // Result is one row of fact_experiment_results: a metric of one variant against the control, as
 // known at one moment. Effects are in the metric's own direction of measurement: treatment minus
 // control, and as a lift relative to control. Intervals have confidence 1 - Alpha of the

@@ -146,7 +146,7 @@ type leastP struct {
 }
 
 func (v *Evaluator) earlier(ctx context.Context, day string) ([]leastP, error) {
-	if _, err := v.Catalog.Table(ctx, "fact_experiment_results"); fault.Is(err, fault.NotFound) {
+	if _, err := v.Catalog.Table(ctx, ResultTable); fault.Is(err, fault.NotFound) {
 		return nil, nil
 	}
 	rows, err := lake.Read[leastP](ctx, v.Engine, `select experiment_id, definition, metric, variant, min(anytime_p) as anytime_p
@@ -165,8 +165,8 @@ func (v *Evaluator) publish(ctx context.Context, day string, results []Result, c
 		return table.Place{Table: name, Run: run, PartitionBy: []string{"as_of"}, Values: []string{day}}
 	}
 	// Checks first: whoever finds results also finds whether to believe them.
-	if err := table.Write(ctx, v.Objects, v.Catalog, place("fact_experiment_check"), checks); err != nil {
+	if err := table.Write(ctx, v.Objects, v.Catalog, place(CheckTable), checks); err != nil {
 		return err
 	}
-	return table.Write(ctx, v.Objects, v.Catalog, place("fact_experiment_results"), results)
+	return table.Write(ctx, v.Objects, v.Catalog, place(ResultTable), results)
 }

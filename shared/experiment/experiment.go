@@ -142,6 +142,23 @@ func (e *Experiment) After(included float64) (at Step, next float64, more bool) 
 	return at, 0, false
 }
 
+// Stage is the share of users that an experiment includes from a day of its run on.
+type Stage struct {
+	Day     int
+	Traffic float64
+}
+
+// Stages are the ramp as days, first stage first, if nothing holds it up: one where there is no ramp.
+func (e *Experiment) Stages() []Stage {
+	var out []Stage
+	day := 0
+	for _, s := range e.Ramp {
+		out = append(out, Stage{day, s.Traffic})
+		day += s.Days
+	}
+	return append(out, Stage{day, e.Traffic})
+}
+
 // Hash identifies the definition: it changes when anything that could change a verdict does. A field that is new in
 // a version of Verdict is left out when it is empty, or every running experiment would start anew with the version.
 func (e *Experiment) Hash() string {

@@ -159,3 +159,14 @@ func TestHashFollowsTheDefinition(t *testing.T) {
 		t.Errorf("hash %q is not stable", got)
 	}
 }
+
+func TestStagesAreTheRampInDays(t *testing.T) {
+	e := &experiment.Experiment{Traffic: 0.8}
+	if diff := cmp.Diff([]experiment.Stage{{Day: 0, Traffic: 0.8}}, e.Stages()); diff != "" {
+		t.Error(diff)
+	}
+	e.Ramp = []experiment.Step{{Traffic: 0.1, Days: 3}, {Traffic: 0.5, Days: 2}}
+	if diff := cmp.Diff([]experiment.Stage{{0, 0.1}, {3, 0.5}, {5, 0.8}}, e.Stages()); diff != "" {
+		t.Error(diff)
+	}
+}

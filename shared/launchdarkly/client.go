@@ -91,13 +91,13 @@ func (c *Client) Apply(ctx context.Context, change decide.Change) (decide.Applie
 			return next, len(next) > 0, err
 		},
 		Write: func(next []instruction) error { return c.write(ctx, change, next) },
-		Pause: func(refused error, attempt int) error { return c.pause(ctx, refused, attempt) },
+		Pause: func(refused error, attempt int) error { return decide.Pause(ctx, c.wait, refused, attempt) },
 	}.Settle(fmt.Sprintf("rule %q of flag %q", change.Rule, change.Flag))
 	if err != nil {
 		return decide.Applied{}, err
 	}
 	applied := decide.Applied{
-		Changed: done.Mine, Revision: strconv.FormatInt(done.State.Version, 10), Detail: "nothing was left to do: " + describe(change),
+		Changed: done.Mine, Revision: strconv.FormatInt(done.State.Version, 10), Detail: "nothing was left to do: " + change.Reached(DeliveryName(change.Rule)),
 	}
 	if !done.Mine {
 		return applied, nil

@@ -1,7 +1,6 @@
 package launchdarkly
 
 import (
-	"fmt"
 	"math"
 	"reflect"
 
@@ -159,15 +158,4 @@ func ramp(f flag, experiment rule, change decide.Change) ([]instruction, error) 
 		next.Weights[f.Variations[i].ID] = w
 	}
 	return []instruction{next}, nil
-}
-
-func describe(change decide.Change) string {
-	switch change.Action {
-	case decide.Enable, decide.Disable:
-		return fmt.Sprintf("flag %s is %sd", change.Flag, change.Action)
-	case decide.Ramp:
-		return fmt.Sprintf("rule %s includes %g %% of users", change.Rule, 100*change.Included)
-	case decide.Conclude, decide.Rollback:
-	}
-	return "rule " + DeliveryName(change.Rule) + " delivers " + change.Variant
 }

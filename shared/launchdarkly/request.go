@@ -24,13 +24,6 @@ const (
 	// semanticPatch is the type without which the platform takes a patch for a JSON Patch.
 	semanticPatch = "application/json; domain-model=launchdarkly.semanticpatch"
 
-	// The limits, whose numbers are not published, are counted anew every ten seconds. Five tries
-	// that double from one second, or wait as long as the platform asks but no longer than a minute,
-	// outlast them.
-	maxAttempts = 5
-	firstPause  = time.Second
-	maxPause    = time.Minute
-
 	// maxAnswer is far above any flag: we ask for one environment.
 	maxAnswer = 16 << 20
 )
@@ -48,7 +41,7 @@ func (c *Client) read(ctx context.Context, key string) (flag, error) {
 		if !fault.Is(err, fault.Transient) {
 			return flag{}, err
 		}
-		if err := c.pause(ctx, err, attempt); err != nil {
+		if err := decide.Pause(ctx, c.wait, err, attempt); err != nil {
 			return flag{}, err
 		}
 	}
@@ -79,7 +72,7 @@ func (c *Client) parse(key string, b []byte) (flag, error) {
 // write sends a patch once: only Apply knows whether it may be repeated.
 func (c *Client) write(ctx context.Context, change decide.Change, instructions []instruction) error {
 	body, err := json.Marshal(map[string]any{
-		"comment":        fmt.Sprintf("Verdict decision %s: %s", change.DecisionID, describe(change)),
+		"comment":        fmt.Sprintf("Verdict decision %s: %s", change.DecisionID, change.Reached(DeliveryName(change.Rule))),
 		"environmentKey": c.config.Environment,
 		"instructions":   instructions,
 	})
@@ -141,7 +134,7 @@ func (c *Client) hold(h http.Header) {
 func (c *Client) held() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return min(max(c.quiet.Sub(c.now()), 0), maxPause)
+	return min(max(c.quiet.Sub(c.now()), 0), decide.MaxPause)
 }
 
 // resetOf is when the rate limit's window is over: milliseconds since 1970.
@@ -150,28 +143,20 @@ func resetOf(h http.Header) (time.Time, bool) {
 	return time.UnixMilli(ms), err == nil
 }
 
-// refusedError is a refusal's status and text, and how long to keep away.
-type refusedError struct {
-	text  string
-	after time.Duration
-}
-
-func (r *refusedError) Error() string { return r.text }
-
 func (c *Client) refusal(what string, answer *http.Response, content []byte) error {
-	why := &refusedError{text: answer.Status}
+	why := &decide.RefusedError{Text: answer.Status}
 	if seconds, err := strconv.Atoi(answer.Header.Get("Retry-After")); err == nil {
-		why.after = time.Duration(seconds) * time.Second
+		why.After = time.Duration(seconds) * time.Second
 	} else if reset, ok := resetOf(answer.Header); ok {
-		why.after = reset.Sub(c.now())
+		why.After = reset.Sub(c.now())
 	}
 	var p struct{ Code, Message, ID string }
 	if json.Unmarshal(content, &p) == nil { // else a proxy's page, which says nothing the status does not
 		if text := cmp.Or(p.Message, p.Code); text != "" {
-			why.text += ": " + text
+			why.Text += ": " + text
 		}
 		if p.ID != "" {
-			why.text += " (support reference " + p.ID + ")"
+			why.Text += " (support reference " + p.ID + ")"
 		}
 	}
 	switch status := answer.StatusCode; {
@@ -189,20 +174,4 @@ func (c *Client) refusal(what string, answer *http.Response, content []byte) err
 	default:
 		return fault.New(fault.Invalid, "%s: %w", what, why)
 	}
-}
-
-// pause waits before a repetition, as long as the platform asked for or ever longer. It returns
-// failed itself when it is time to give up.
-func (c *Client) pause(ctx context.Context, failed error, attempt int) error {
-	after := firstPause << (attempt - 1)
-	if why, ok := errors.AsType[*refusedError](failed); ok && why.after > 0 {
-		after = why.after
-	}
-	if attempt >= maxAttempts || after > maxPause {
-		return failed
-	}
-	if err := c.wait(ctx, after); err != nil {
-		return errors.Join(failed, err)
-	}
-	return nil
 }

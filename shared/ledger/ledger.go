@@ -43,7 +43,10 @@ type Erased interface {
 	Erased(ctx context.Context, from, to time.Time) ([]Count, error)
 }
 
-// Entry is one line of the ledger, and a row of ledger_balance. Hours of the first link are days: a session is known
+// BalanceTable holds the ledger of the week before as_of, for who looks at the pipeline without touching it.
+const BalanceTable = "ledger_balance"
+
+// Entry is one line of the ledger, and a row of BalanceTable. Hours of the first link are days: a session is known
 // when it is over.
 type Entry struct {
 	Link      Link   `json:"link" lake:"link"`

@@ -16,7 +16,7 @@ import (
 
 const guardrailTable = "fact_experiment_guardrail"
 
-// guardrailColumns are those of a row per assigned unit and guardrail (docs/adr/0014).
+// guardrailColumns are those of a row per assigned unit and guardrail (docs/adr/0013).
 func guardrailColumns() []lake.Column {
 	return []lake.Column{
 		{Name: "unit_id", Type: "varchar"},

@@ -10,7 +10,7 @@ import (
 // Status says how far a metric may be relied on.
 type Status string
 
-// The statuses. What says nothing is certified: it came into the repository by review (docs/adr/0014).
+// The statuses. What says nothing is certified: it came into the repository by review.
 const (
 	Certified  Status = "certified"  // may decide an experiment
 	Draft      Status = "draft"      // may be looked at, decides nothing

@@ -101,6 +101,7 @@ type refusal struct {
 	kind      string // last part of the problem's type
 	parameter string // of the query, that is at fault; empty: none is
 	says      string
+	instead   []string // addresses that answer what was meant
 }
 
 func (r refusal) Error() string { return r.says }
@@ -117,12 +118,13 @@ func (i internal) Unwrap() error { return i.error }
 
 // problem is a refusal as RFC 9457 spells it.
 type problem struct {
-	Type      string `json:"type"`
-	Title     string `json:"title"`
-	Status    int    `json:"status"`
-	Detail    string `json:"detail"`
-	Parameter string `json:"parameter,omitempty"`
-	Reference string `json:"reference,omitempty"` // by which the log has the cause
+	Type      string   `json:"type"`
+	Title     string   `json:"title"`
+	Status    int      `json:"status"`
+	Detail    string   `json:"detail"`
+	Parameter string   `json:"parameter,omitempty"`
+	Instead   []string `json:"instead,omitempty"`   // addresses to ask
+	Reference string   `json:"reference,omitempty"` // by which the log has the cause
 }
 
 // refuse gives every error its status. A well-formed question that has no answer is no malformed one: 422 and 400.
@@ -156,7 +158,7 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 		return // the client left
 	}
 	why := refuse(err)
-	p := problem{Type: "urn:verdict:problem:" + why.kind, Title: http.StatusText(why.status), Status: why.status, Detail: why.says, Parameter: why.parameter}
+	p := problem{Type: "urn:verdict:problem:" + why.kind, Title: http.StatusText(why.status), Status: why.status, Detail: why.says, Parameter: why.parameter, Instead: why.instead}
 	switch why.status {
 	case http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", `ApiKey realm="verdict"`)

@@ -17,14 +17,6 @@ import (
 	"verdict/shared/register"
 )
 
-// The tables that are read here.
-const (
-	resultTable       = "fact_experiment_results"
-	checkTable        = "fact_experiment_check"
-	decisionTable     = "fact_decision"
-	registrationTable = "fact_experiment_registration"
-)
-
 // tables are those that have been published.
 type tables struct {
 	engine  lake.Engine
@@ -97,7 +89,7 @@ type detail struct {
 func summarize(e *experiment.Experiment, decisions []decide.Decision, checks []evaluate.Check) summary {
 	out := summary{
 		ID: e.ID, Name: e.Name, Owner: e.Owner, Hypothesis: e.Hypothesis, Start: e.Start, PlannedDays: e.PlannedDays, Mode: e.Mode, Hash: e.Hash(),
-		Withheld: withheld(last(decisions), checks), Links: links{Base + "/experiments/" + e.ID, Base + "/experiments/" + e.ID + "/results"},
+		Withheld: append([]string{}, decide.Withheld(last(decisions), checks)...), Links: links{Base + "/experiments/" + e.ID, Base + "/experiments/" + e.ID + "/results"},
 	}
 	if d := last(decisions); d != nil {
 		out.Verdict, out.Headline, out.DecidedAsOf = &d.Verdict, &d.Headline, &d.AsOf
@@ -115,27 +107,6 @@ func last(decisions []decide.Decision) *decide.Decision {
 	return &decisions[len(decisions)-1]
 }
 
-// withheld says why the effects of a look must not be read: the grounds of the decision that blocks it, or the checks
-// that failed.
-func withheld(d *decide.Decision, checks []evaluate.Check) []string {
-	out := []string{}
-	if d != nil && d.Verdict == decide.Blocked {
-		for _, reason := range d.Reasons {
-			out = append(out, reason.Text)
-		}
-		if len(out) == 0 {
-			out = append(out, d.Headline)
-		}
-		return out
-	}
-	for _, c := range checks {
-		if c.Status == "fail" {
-			out = append(out, c.Detail)
-		}
-	}
-	return out
-}
-
 // latest selects the rows of each experiment's latest look.
 func latest(table string) string {
 	return "select r.* from " + table + " as r join (select experiment_id, max(as_of) as as_of from " + table +
@@ -147,7 +118,7 @@ func (a *api) listExperiments(r request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	t, err := a.published(r.ctx, decisionTable, checkTable)
+	t, err := a.published(r.ctx, decide.Table, evaluate.CheckTable)
 	if err != nil {
 		return answer{}, err
 	}
@@ -192,11 +163,11 @@ func summaries(ctx context.Context, t tables, some []*experiment.Experiment) ([]
 	var checks []evaluate.Check
 	err := together(
 		func() (err error) {
-			decisions, err = rowsOf[decide.Decision](ctx, t, decisionTable, "select * from "+decisionTable+" order by as_of, decided_at")
+			decisions, err = rowsOf[decide.Decision](ctx, t, decide.Table, "select * from "+decide.Table+" order by as_of, decided_at")
 			return err
 		},
 		func() (err error) {
-			checks, err = rowsOf[evaluate.Check](ctx, t, checkTable, latest(checkTable)+" order by r.name")
+			checks, err = rowsOf[evaluate.Check](ctx, t, evaluate.CheckTable, latest(evaluate.CheckTable)+" order by r.name")
 			return err
 		},
 	)
@@ -237,7 +208,7 @@ func (a *api) oneExperiment(r request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	t, err := a.published(r.ctx, resultTable, checkTable, decisionTable, registrationTable)
+	t, err := a.published(r.ctx, evaluate.ResultTable, evaluate.CheckTable, decide.Table, register.Table)
 	if err != nil {
 		return answer{}, err
 	}
@@ -260,19 +231,19 @@ func detailed(ctx context.Context, t tables, e *experiment.Experiment) (detail, 
 	var registrations []register.Entry
 	err := together(
 		func() (err error) {
-			results, err = rowsOf[evaluate.Result](ctx, t, resultTable, latest(resultTable)+where)
+			results, err = rowsOf[evaluate.Result](ctx, t, evaluate.ResultTable, latest(evaluate.ResultTable)+where)
 			return err
 		},
 		func() (err error) {
-			checks, err = rowsOf[evaluate.Check](ctx, t, checkTable, latest(checkTable)+where+" order by r.name")
+			checks, err = rowsOf[evaluate.Check](ctx, t, evaluate.CheckTable, latest(evaluate.CheckTable)+where+" order by r.name")
 			return err
 		},
 		func() (err error) {
-			decisions, err = rowsOf[decide.Decision](ctx, t, decisionTable, all(decisionTable)+" order by r.as_of, r.decided_at")
+			decisions, err = rowsOf[decide.Decision](ctx, t, decide.Table, all(decide.Table)+" order by r.as_of, r.decided_at")
 			return err
 		},
 		func() (err error) {
-			registrations, err = rowsOf[register.Entry](ctx, t, registrationTable, all(registrationTable)+" order by r.as_of")
+			registrations, err = rowsOf[register.Entry](ctx, t, register.Table, all(register.Table)+" order by r.as_of")
 			return err
 		},
 	)
@@ -310,7 +281,7 @@ func (a *api) results(r request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	t, err := a.published(r.ctx, resultTable, checkTable, decisionTable)
+	t, err := a.published(r.ctx, evaluate.ResultTable, evaluate.CheckTable, decide.Table)
 	if err != nil {
 		return answer{}, err
 	}
@@ -375,20 +346,20 @@ func looked(ctx context.Context, t tables, e *experiment.Experiment, where strin
 	own := " where experiment_id = " + lake.Quote(e.ID)
 	err = together(
 		func() (err error) {
-			rows, err = rowsOf[evaluate.Result](ctx, t, resultTable,
-				fmt.Sprintf("select * from %s%s\norder by as_of, metric, variant\noffset %d\nlimit %d", resultTable, where, p.offset, p.limit+1))
+			rows, err = rowsOf[evaluate.Result](ctx, t, evaluate.ResultTable,
+				fmt.Sprintf("select * from %s%s\norder by as_of, metric, variant\noffset %d\nlimit %d", evaluate.ResultTable, where, p.offset, p.limit+1))
 			return err
 		},
 		func() (err error) {
-			checks, err = rowsOf[evaluate.Check](ctx, t, checkTable, "select * from "+checkTable+own+" and status = 'fail'")
+			checks, err = rowsOf[evaluate.Check](ctx, t, evaluate.CheckTable, "select * from "+evaluate.CheckTable+own+" and status = 'fail'")
 			return err
 		},
 		func() (err error) {
-			decisions, err = rowsOf[decide.Decision](ctx, t, decisionTable, "select * from "+decisionTable+own+" order by as_of, decided_at")
+			decisions, err = rowsOf[decide.Decision](ctx, t, decide.Table, "select * from "+decide.Table+own+" order by as_of, decided_at")
 			return err
 		},
 	)
 	return rows, func(asOf string) bool {
-		return len(withheld(last(decisions), only(checks, func(c evaluate.Check) bool { return c.AsOf == asOf }))) > 0
+		return len(decide.Withheld(last(decisions), only(checks, func(c evaluate.Check) bool { return c.AsOf == asOf }))) > 0
 	}, err
 }

@@ -24,13 +24,13 @@ type describedMetric struct {
 	Hash        string        `json:"definition_hash"`
 	Class       plan.Class    `json:"pii_class"`
 	Queryable   bool          `json:"queryable"` // by period, at …/values
+	Why         string        `json:"not_queryable_because,omitempty"`
 	Experiments []string      `json:"experiments"`
 }
 
 // wholeMetric is a metric by itself.
 type wholeMetric struct {
 	describedMetric
-	Why        string      `json:"not_queryable_because,omitempty"`
 	Definition definition  `json:"definition"`
 	Experiment *inTrial    `json:"in_experiments"` // null: only other metrics use it
 	Dimensions []string    `json:"dimensions"`     // that it can be split and filtered by
@@ -139,9 +139,9 @@ func (a *api) described(d metric.Definition, dimensions []string, graph *lineage
 	sql, err := semantic.Compile(a.Project.Layer, semantic.Question{Metric: d.Name, From: time.Unix(0, 0), To: time.Unix(0, 0).AddDate(0, 0, 1), Grain: semantic.Day})
 	switch {
 	case err != nil:
-		whole.Why = err.Error()
+		m.Why = err.Error()
 	case m.Class == plan.Personal:
-		whole.Why = "it reads personal data, which this API does not serve"
+		m.Why = "it reads personal data, which this API does not serve"
 	default:
 		m.Queryable, whole.SQL, whole.Dimensions = true, &sql, dimensions
 		whole.Links.Values = Base + "/metrics/" + d.Name + "/values"

@@ -64,7 +64,7 @@ func (a *api) values(r request) (answer, error) {
 	}
 	made, err := a.Source.Plan(r.ctx, q)
 	if err != nil {
-		return answer{}, err
+		return answer{}, a.instead(q.Metric, err)
 	}
 	// What a definition says of itself is in the answer, too.
 	version := hash(made.Version, made.Definition.Hash(), string(made.Definition.Status))
@@ -144,6 +144,24 @@ func (a *api) servable(q semantic.Question) error {
 		}
 	}
 	return nil
+}
+
+// instead adds to a refusal what to ask for where a metric has no values by period.
+func (a *api) instead(name string, err error) error {
+	d, notFound := a.Project.Layer.Find(name)
+	if notFound != nil || d.ByPeriod() {
+		return err
+	}
+	why := refuse(err)
+	for _, other := range semantic.Instead(a.Project.Layer, d) {
+		why.instead = append(why.instead, Base+"/metrics/"+other+"/values")
+	}
+	if m, ok := find(a.metrics, name); ok {
+		for _, id := range m.Experiments {
+			why.instead = append(why.instead, Base+"/experiments/"+id+"/results?metric="+name)
+		}
+	}
+	return why
 }
 
 func spelled(made *semantic.Plan, version string) query {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"verdict/shared/experiment"
 	"verdict/shared/metric"
 	"verdict/shared/metricsapi"
 )
@@ -233,6 +234,9 @@ func TestWhatBreaksTheContractIs400AndWhatHasNoAnswer422(t *testing.T) {
 		"dimension twice":   {"/metrics/orders/values?by=device,device&" + days, 422, "", "stands twice"},
 		"control character": {"/metrics/orders/values?filter=device:%00&" + days, 422, "", "control characters"},
 		"not by period":     {"/metrics/active_days_d3/values?" + days, 422, "", "see its experiments"},
+		"a funnel":          {"/metrics/checkout_funnel_d3/values?" + days, 422, "", "or by period for product_views, checkouts, orders"},
+		"a quantile":        {"/metrics/order_value_p90_d3/values?" + days, 422, "", "or by period for revenue"},
+		"a time to event":   {"/metrics/days_to_purchase_d3/values?" + days, 422, "", "or by period for orders"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := r.get(t, c.target)
@@ -259,6 +263,54 @@ func TestWhatBreaksTheContractIs400AndWhatHasNoAnswer422(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What has no values by period says so wherever it is listed, and points to what does: every address there answers.
+func TestWhatHasNoValuesByPeriodSaysWhatToAskInstead(t *testing.T) {
+	r := filled(t)
+	p := *r.config.Project
+	e := *p.Experiments[0]
+	e.Metrics = append([]experiment.Metric{{Name: "order_value_p90_d3", Role: experiment.Secondary}}, e.Metrics...)
+	p.Experiments = []*experiment.Experiment{&e}
+	r.config.Project = &p
+	r.Handler = metricsapi.New(r.config)
+	listed := map[string]string{}
+	for _, item := range r.page(t, "/metrics").Items {
+		var m struct {
+			Name, Why string
+			Queryable bool
+		}
+		if err := json.Unmarshal([]byte(strings.Replace(string(item), "not_queryable_because", "why", 1)), &m); err != nil {
+			t.Fatal(err)
+		}
+		if m.Queryable != (m.Why == "") {
+			t.Errorf("%s: queryable is %v because %q", m.Name, m.Queryable, m.Why)
+		}
+		listed[m.Name] = m.Why
+	}
+	for name, want := range map[string]int{"checkout_funnel_d3": 3, "order_value_p90_d3": 2, "days_to_purchase_d3": 1} {
+		const days = "from=2026-01-01&to=2026-01-08"
+		w := r.get(t, "/metrics/"+name+"/values?"+days)
+		var p struct {
+			Type, Detail string
+			Instead      []string
+		}
+		if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || p.Type != "urn:verdict:problem:unanswerable" || p.Detail != listed[name] || len(p.Instead) != want {
+			t.Errorf("%s: %v %d %s; listed as %q", name, err, w.Code, w.Body, listed[name])
+		}
+		for _, address := range p.Instead {
+			address = strings.TrimPrefix(address, metricsapi.Base)
+			if strings.HasSuffix(address, "/values") {
+				address += "?" + days
+			}
+			if w := r.get(t, address); w.Code != http.StatusOK {
+				t.Errorf("%s points to %s: %d %s", name, address, w.Code, w.Body)
+			}
+		}
+		if body := r.get(t, "/metrics/"+name).Body.String(); !strings.Contains(body, `"sql":null`) || strings.Contains(body, `"values"`) {
+			t.Errorf("%s is offered by period: %s", name, body)
+		}
+	}
 }
 
 // What is personal is described, and never served: neither by itself, nor as a dimension, nor to try values out.

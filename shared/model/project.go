@@ -94,19 +94,19 @@ type Read struct {
 
 // Column is one column with what is tested of it.
 type Column struct {
-	Name        string   `yaml:"name"`
-	Type        string   `yaml:"type"`
-	Description string   `yaml:"description"`
-	Tests       []string `yaml:"tests"` // not_null, unique
-	Accepted    []string `yaml:"accepted_values"`
-	In          *Parent  `yaml:"relationships"`
+	Name        string   `yaml:"name" json:"name"`
+	Type        string   `yaml:"type" json:"type"`
+	Description string   `yaml:"description" json:"description"`
+	Tests       []string `yaml:"tests" json:"tests,omitempty"` // not_null, unique
+	Accepted    []string `yaml:"accepted_values" json:"accepted_values,omitempty"`
+	In          *Parent  `yaml:"relationships" json:"relationships,omitempty"`
 }
 
 // Parent is where each value of a column that is not null must be found.
 type Parent struct {
-	To       string   `yaml:"to"` // a table that the model reads
-	Field    string   `yaml:"field"`
-	Severity Severity `yaml:"severity"`
+	To       string   `yaml:"to" json:"to"` // a table that the model reads
+	Field    string   `yaml:"field" json:"field"`
+	Severity Severity `yaml:"severity" json:"severity"`
 }
 
 func plain(columns []Column) []lake.Column {

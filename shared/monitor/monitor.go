@@ -37,7 +37,10 @@ const (
 	maxPartitions = 400
 )
 
-// Reading is one measurement, and a row of pipeline_reading.
+// ReadingTable holds the readings by as_of, for who looks at the pipeline without touching it.
+const ReadingTable = "pipeline_reading"
+
+// Reading is one measurement, and a row of ReadingTable.
 type Reading struct {
 	Name  string  `json:"name" lake:"name"`            // as a metric is named: lag_seconds, psi
 	Of    string  `json:"of,omitempty" lake:"subject"` // what of: an event's property, a link

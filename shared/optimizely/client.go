@@ -64,13 +64,13 @@ func (c *Client) Apply(ctx context.Context, change decide.Change) (decide.Applie
 			return next, next.Method != "", err
 		},
 		Write: func(r request) error { return c.write(ctx, change.Flag, r) },
-		Pause: func(refused error, attempt int) error { return c.pause(ctx, refused, attempt) },
+		Pause: func(refused error, attempt int) error { return decide.Pause(ctx, c.wait, refused, attempt) },
 	}.Settle(fmt.Sprintf("rule %q of flag %q", change.Rule, change.Flag))
 	if err != nil {
 		return decide.Applied{}, err
 	}
 	applied := decide.Applied{
-		Changed: done.Mine, Revision: strconv.FormatInt(done.State.Revision, 10), Detail: "nothing was left to do: " + describe(change),
+		Changed: done.Mine, Revision: strconv.FormatInt(done.State.Revision, 10), Detail: "nothing was left to do: " + change.Reached(DeliveryKey(change.Rule)),
 	}
 	if done.Mine {
 		if applied.Detail, err = done.Sent.text(); err != nil {

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"verdict/shared/decide"
 	"verdict/shared/fault"
 )
 
@@ -23,12 +24,6 @@ const (
 	// requests that the network bunches.
 	paceCount  = 2
 	paceWindow = 1100 * time.Millisecond
-
-	// The limits are over after a minute at most, so five tries that double from one second, or
-	// wait as long as the platform asks but no longer than a minute, outlast them.
-	maxAttempts = 5
-	firstPause  = time.Second
-	maxPause    = time.Minute
 
 	// A ruleset holds at most 100 rules of a few kB.
 	maxAnswer = 4 << 20
@@ -51,7 +46,7 @@ func (c *Client) read(ctx context.Context, flag string) (ruleset, error) {
 		if !fault.Is(err, fault.Transient) {
 			return ruleset{}, err
 		}
-		if err := c.pause(ctx, err, attempt); err != nil {
+		if err := decide.Pause(ctx, c.wait, err, attempt); err != nil {
 			return ruleset{}, err
 		}
 	}
@@ -111,23 +106,15 @@ type problem struct {
 	UUID    string `json:"uuid"` // what Optimizely's support asks for
 }
 
-// refusedError is a refusal's status and text, and how long to keep away.
-type refusedError struct {
-	text  string
-	after time.Duration
-}
-
-func (r *refusedError) Error() string { return r.text }
-
 func (c *Client) refusal(what string, answer *http.Response, content []byte) error {
-	why := &refusedError{text: answer.Status, after: c.retryAfter(answer.Header.Get("Retry-After"))}
+	why := &decide.RefusedError{Text: answer.Status, After: c.retryAfter(answer.Header.Get("Retry-After"))}
 	var p problem
 	if json.Unmarshal(content, &p) == nil { // else a proxy's page, which says nothing the status does not
 		if text := cmp.Or(p.Detail, p.Message, p.Title); text != "" {
-			why.text += ": " + text
+			why.Text += ": " + text
 		}
 		if p.UUID != "" {
-			why.text += " (support reference " + p.UUID + ")"
+			why.Text += " (support reference " + p.UUID + ")"
 		}
 	}
 	switch status := answer.StatusCode; {
@@ -155,22 +142,6 @@ func (c *Client) retryAfter(header string) time.Duration {
 		return date.Sub(c.now())
 	}
 	return 0
-}
-
-// pause waits before a repetition, as long as the platform asked for or ever longer. It returns
-// failed itself when it is time to give up.
-func (c *Client) pause(ctx context.Context, failed error, attempt int) error {
-	after := firstPause << (attempt - 1)
-	if why, ok := errors.AsType[*refusedError](failed); ok && why.after > 0 {
-		after = why.after
-	}
-	if attempt >= maxAttempts || after > maxPause {
-		return failed
-	}
-	if err := c.wait(ctx, after); err != nil {
-		return errors.Join(failed, err)
-	}
-	return nil
 }
 
 // pace spreads requests over time.

@@ -266,17 +266,6 @@ func note(change decide.Change) string {
 	return fmt.Sprintf("Verdict decision %s: %s %s", change.DecisionID, change.Action, change.Variant)
 }
 
-func describe(change decide.Change) string {
-	switch change.Action {
-	case decide.Enable, decide.Disable:
-		return fmt.Sprintf("flag %s is %sd", change.Flag, change.Action)
-	case decide.Ramp:
-		return fmt.Sprintf("rule %s includes %g %% of users", change.Rule, 100*change.Included)
-	case decide.Conclude, decide.Rollback:
-	}
-	return "rule " + DeliveryKey(change.Rule) + " delivers " + change.Variant
-}
-
 func only(variant string) map[string]newVariation {
 	return map[string]newVariation{variant: {Key: variant, Included: fullRange}}
 }

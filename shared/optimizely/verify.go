@@ -75,7 +75,7 @@ func (c *Client) verify(ctx context.Context, before *served, state ruleset, chan
 		if err == nil || !fault.Is(err, fault.Transient) {
 			return err
 		}
-		if err := c.pause(ctx, err, attempt); err != nil {
+		if err := decide.Pause(ctx, c.wait, err, attempt); err != nil {
 			return err
 		}
 	}

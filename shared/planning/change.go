@@ -47,7 +47,7 @@ type Result struct {
 }
 
 // Change compares the definition that was registered last with another one. Earlier looks at the other one do not
-// exist, so its p-values are those of this look alone; a ramp is taken to be through in both.
+// exist, so its p-values are those of this look alone; a ramp is taken to stand where its days put it.
 func (p *Planner) Change(ctx context.Context, registered register.Registration, e *experiment.Experiment, metrics []metric.Metric, asOf time.Time) (Change, error) {
 	out := Change{AsOf: asOf.UTC().Format(time.DateOnly)}
 	now, err := register.New(e, metrics, asOf)
@@ -77,7 +77,11 @@ func (p *Planner) Readout(ctx context.Context, e *experiment.Experiment, metrics
 	}
 	results, checks := evaluate.Evaluate(inputs[0])
 	evidence := decide.Gather(e, results, checks, asOf)
-	evidence.Rollout = &decide.Rollout{Included: e.Traffic, Since: e.Start.Time}
+	for _, s := range e.Stages() {
+		if since := e.Start.AddDate(0, 0, s.Day); evidence.Rollout == nil || since.Before(asOf) {
+			evidence.Rollout = &decide.Rollout{Included: s.Traffic, Since: since}
+		}
+	}
 	d := decide.Decide(evidence)
 	out := Readout{Definition: e.Hash(), Verdict: d.Verdict, Variant: d.Variant, Headline: d.Headline, Reasons: d.Reasons, Checks: evidence.Checks}
 	for _, r := range evidence.Results {

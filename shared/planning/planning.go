@@ -34,8 +34,9 @@ type Question struct {
 	Experiment *experiment.Experiment
 	Metrics    []metric.Metric // of the project
 	Population measure.Population
-	Share      float64 // of the population's units that would enter
-	Power      float64 // wanted for each answer
+	Entered    []experiment.Stage // how the population's own traffic grew, as days from its first and shares of its last; none: it did not
+	Share      float64            // of the population's units that would enter, once the experiment's own ramp is through
+	Power      float64            // wanted for each answer
 }
 
 // Plan is what to expect.
@@ -49,7 +50,8 @@ type Plan struct {
 	Power         float64   `json:"power"`
 	PlannedDays   int       `json:"planned_days"`
 	PlannedUnits  int64     `json:"planned_units"`
-	ExpectedUnits int64     `json:"expected_units"` // by the planned end, if traffic stays
+	RampDays      int       `json:"ramp_days,omitempty"` // until the ramp is through, if nothing holds it up
+	ExpectedUnits int64     `json:"expected_units"`      // by the planned end, if traffic stays
 	Metrics       []Outlook `json:"metrics"`
 	Reading       Reading   `json:"reading"`
 }
@@ -87,11 +89,13 @@ func (p *Planner) Plan(ctx context.Context, q Question) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	come := accumulate(traffic, q.Population.From, q.Population.To)
+	seen := accumulate(traffic, q.Population.From, q.Population.To)
+	stages := e.Stages()
+	come := arrivals(steady(seen, q.Entered), stages, q.Share)
 	out := Plan{
 		ExperimentID: e.ID, From: q.Population.From.Format(time.DateOnly), To: q.Population.To.Format(time.DateOnly), Like: q.Population.Like,
-		UnitsSeen: int64(come.Units(float64(len(come)))), Share: q.Share, Power: q.Power, PlannedDays: e.PlannedDays, PlannedUnits: e.PlannedUnits,
-		ExpectedUnits: int64(come.Units(float64(e.PlannedDays)) * q.Share),
+		UnitsSeen: int64(seen.Units(float64(len(seen)))), Share: q.Share, Power: q.Power, PlannedDays: e.PlannedDays, PlannedUnits: e.PlannedUnits,
+		RampDays: stages[len(stages)-1].Day, ExpectedUnits: int64(math.Round(come.Units(float64(e.PlannedDays)))),
 	}
 	if out.UnitsSeen == 0 {
 		return out, fault.New(fault.NotFound, "plan %s: nobody was seen from %s to %s; plan on other days (--as-of, --days)", e.ID, out.From, out.To)
@@ -116,6 +120,44 @@ func accumulate(traffic []measure.Exposure, from, to time.Time) stats.Accumulati
 	}
 	for i := 1; i < len(out); i++ {
 		out[i] += out[i-1]
+	}
+	return out
+}
+
+// arrivals is how many different units an experiment has by the end of each day, if so many of the population's are seen
+// by then. Who is included stays included, and who is added by a step of the ramp enters when next seen: those whom a
+// step adds come as all came from the first day on.
+func arrivals(seen stats.Accumulation, stages []experiment.Stage, share float64) stats.Accumulation {
+	out := make(stats.Accumulation, longest)
+	last, before := stages[len(stages)-1].Traffic, 0.0
+	for _, s := range stages {
+		for i := s.Day; i < len(out); i++ {
+			out[i] += (s.Traffic - before) / last * share * seen.Units(float64(i+1-s.Day))
+		}
+		before = s.Traffic
+	}
+	return out
+}
+
+// steady undoes arrivals: how many would have been seen had all traffic been included from the first day on.
+func steady(seen stats.Accumulation, entered []experiment.Stage) stats.Accumulation {
+	if len(entered) < 2 {
+		return seen
+	}
+	out := make(stats.Accumulation, len(seen))
+	last := entered[len(entered)-1].Traffic
+	for i := range seen {
+		n, before := seen[i], entered[0].Traffic
+		for _, s := range entered[1:] {
+			if i >= s.Day {
+				n -= (s.Traffic - before) / last * out.Units(float64(i+1-s.Day))
+			}
+			before = s.Traffic
+		}
+		out[i] = n * last / entered[0].Traffic
+		if i > 0 {
+			out[i] = max(out[i], out[i-1])
+		}
 	}
 	return out
 }
@@ -146,7 +188,7 @@ func outlook(q Question, in evaluate.Input, used experiment.Metric, m metric.Met
 	relative := arm.Variance / (arm.Mean * arm.Mean)
 	control, treatment := shares(e)
 	planned := float64(e.PlannedUnits)
-	end := come.Units(float64(e.PlannedDays-m.Window.End())) * q.Share // those whose windows are complete
+	end := come.Units(float64(e.PlannedDays - m.Window.End())) // those whose windows are complete
 	var critical func(n float64) float64
 	if o.Lift = e.MDE; used.Role == experiment.Guardrail {
 		o.Lift = used.Margin
@@ -170,15 +212,29 @@ func outlook(q Question, in evaluate.Input, used experiment.Metric, m metric.Met
 	needed := needs(projection, q.Power)
 	o.Needed = finite(needed)
 	window := float64(m.Window.End())
-	days := come.Days(needed/q.Share) + window
+	days := come.Days(needed) + window
+	if used.Role == experiment.Goal {
+		days = max(days, float64(shippable(e)))
+	}
 	o.Days = finite(days)
 	o.Weeks = finite(stats.WholeWeeks(days) / 7)
 	if used.Role == experiment.Goal && days < longest {
-		run := stats.PlanRuntime(come, needed, q.Share, stats.DetectableEffect(1, level(rule.FinalZ), q.Power),
+		run := stats.PlanRuntime(come, shippable(e)-m.Window.End(), needed, 1, stats.DetectableEffect(1, level(rule.FinalZ), q.Power),
 			func(times []float64) []float64 { return rule.Bounds(times, int64(planned)) })
 		o.Expected = finite(run.Expected + window)
 	}
 	return o
+}
+
+// shippable is the first day on which a variant may ship: after the minimum run, and after the look that finds the ramp
+// through.
+func shippable(e *experiment.Experiment) int {
+	first := e.MinimumDays
+	if len(e.Ramp) > 0 {
+		stages := e.Stages()
+		first = max(first, stages[len(stages)-1].Day+1)
+	}
+	return first
 }
 
 // needs is how many units have the power.

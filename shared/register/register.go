@@ -131,23 +131,25 @@ func (r *Registrar) one(ctx context.Context, history []Registration, e *experime
 	return append(history, now), nil
 }
 
+// Table holds the entries.
+const Table = "fact_experiment_registration"
+
 // publish makes the table say what the objects say, unless it does.
 func (r *Registrar) publish(ctx context.Context, all []Entry) error {
-	const name = "fact_experiment_registration"
 	var hashes strings.Builder
 	for _, e := range all {
 		hashes.WriteString(e.ExperimentID + " " + e.AsOf + " " + e.Hash + "\n")
 	}
 	sum := sha256.Sum256([]byte(hashes.String()))
 	source := hex.EncodeToString(sum[:8])
-	there, err := r.Catalog.Table(ctx, name)
-	if err == nil && len(there.Partitions) == 1 && there.Partitions[0].Source == source {
-		return nil
-	}
-	if err != nil && !fault.Is(err, fault.NotFound) {
+	stands, err := table.Stands(ctx, r.Catalog, Table, source)
+	if err != nil {
 		return fmt.Errorf("publish registrations: %w", err)
 	}
-	if err := table.Write(ctx, r.Objects, r.Catalog, table.Place{Table: name, Run: r.NewRun(), Source: source}, all); err != nil {
+	if stands {
+		return nil
+	}
+	if err := table.Write(ctx, r.Objects, r.Catalog, table.Place{Table: Table, Run: r.NewRun(), Source: source}, all); err != nil {
 		return fmt.Errorf("publish registrations: %w", err)
 	}
 	return nil

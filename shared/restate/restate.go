@@ -258,9 +258,11 @@ func All(ctx context.Context, objects lake.Objects, experimentID string) ([]Rest
 	return out, nil
 }
 
+// Table holds the restatements.
+const Table = "fact_decision_restatement"
+
 // publish makes fact_decision_restatement say what the objects say, unless it does.
 func (r *Restater) publish(ctx context.Context) error {
-	const name = "fact_decision_restatement"
 	list, err := r.Objects.List(ctx, prefix)
 	if err != nil {
 		return fmt.Errorf("list restatements: %w", err)
@@ -270,18 +272,18 @@ func (r *Restater) publish(ctx context.Context) error {
 		fmt.Fprintf(sum, "%s\x00%s\n", o.Key, o.ETag)
 	}
 	source := hex.EncodeToString(sum.Sum(nil)[:8])
-	there, err := r.Catalog.Table(ctx, name)
-	if err == nil && len(there.Partitions) == 1 && there.Partitions[0].Source == source {
-		return nil
-	}
-	if err != nil && !fault.Is(err, fault.NotFound) {
+	stands, err := table.Stands(ctx, r.Catalog, Table, source)
+	if err != nil {
 		return fmt.Errorf("publish restatements: %w", err)
+	}
+	if stands {
+		return nil
 	}
 	all, err := All(ctx, r.Objects, "")
 	if err != nil {
 		return err
 	}
-	if err := table.Write(ctx, r.Objects, r.Catalog, table.Place{Table: name, Run: r.NewRun(), Source: source}, all); err != nil {
+	if err := table.Write(ctx, r.Objects, r.Catalog, table.Place{Table: Table, Run: r.NewRun(), Source: source}, all); err != nil {
 		return fmt.Errorf("publish restatements: %w", err)
 	}
 	return nil

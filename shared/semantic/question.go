@@ -57,6 +57,9 @@ func Compile(l *metric.Layer, q Question) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if !m.ByPeriod() {
+		return "", fault.New(fault.Invalid, "%s", beyondPeriods(l, m))
+	}
 	if err := q.check(); err != nil {
 		return "", err
 	}
@@ -100,6 +103,31 @@ func Compile(l *metric.Layer, q Question) (string, error) {
 		order[i] = numbers[i] + " nulls last"
 	}
 	return sql + "\ngroup by " + strings.Join(numbers, ", ") + "\norder by " + strings.Join(order, ", "), nil
+}
+
+// beyondPeriods says why a metric has no values by period, and what to ask for instead.
+func beyondPeriods(l *metric.Layer, m metric.Definition) string {
+	kind := map[metric.Kind]string{metric.Funnel: "a funnel", metric.Quantile: "a quantile", metric.TimeToEvent: "a time to an event"}[m.Experiment.Kind]
+	says := m.Name + " is " + kind + ": it means something of units after their first exposure, not of the events of a period. Ask for the results of its experiments instead"
+	if others := Instead(l, m); len(others) > 0 {
+		says += ", or by period for " + strings.Join(others, ", ")
+	}
+	return says
+}
+
+// Instead lists the metrics that can be asked for by period where one cannot: the steps of a funnel, else what is made
+// of the same measure for no experiment.
+func Instead(l *metric.Layer, m metric.Definition) []string {
+	if m.ByPeriod() || len(m.Steps) > 0 {
+		return m.Steps
+	}
+	var out []string
+	for _, d := range l.Definitions {
+		if d.Experiment == nil && d.Type == m.Type && d.Numerator == m.Numerator && d.Denominator == m.Denominator {
+			out = append(out, d.Name)
+		}
+	}
+	return out
 }
 
 func (q Question) check() error {

@@ -233,7 +233,7 @@ func TestRuntimeBySimulation(t *testing.T) {
 	const units, drift = 10000.0, 3.0
 	m := Tune(0.05, int64(units))
 	rule := func(times []float64) []float64 { return m.Bounds(times, int64(units), 0.05) }
-	got := PlanRuntime(a, units, 1, drift, rule)
+	got := PlanRuntime(a, 1, units, 1, drift, rule)
 	if got.Planned != 14 || math.Abs(got.Days-12.5) > 1e-9 {
 		t.Errorf("%+v", got)
 	}
@@ -254,7 +254,7 @@ func TestRuntimeBySimulation(t *testing.T) {
 		sum += float64(day) / runs
 	}
 	nearAbs(t, "mean days", got.Expected, sum, 0.2)
-	if one := PlanRuntime(a, units, 1, drift, nil); one.Expected != 14 {
+	if one := PlanRuntime(a, 1, units, 1, drift, nil); one.Expected != 14 {
 		t.Errorf("one look: %+v", one)
 	}
 }

@@ -60,20 +60,22 @@ type Runtime struct {
 }
 
 // PlanRuntime needs so many units of the traffic's share; rule gives the bounds of a sequential rule at
-// looks at shares of the plan (nil: one look at the end), and drift the mean of z at the end.
-func PlanRuntime(a Accumulation, units, share, drift float64, rule func(times []float64) []float64) Runtime {
+// looks at shares of the plan (nil: one look at the end), and drift the mean of z at the end. No look counts
+// before the first day (1: all do).
+func PlanRuntime(a Accumulation, first int, units, share, drift float64, rule func(times []float64) []float64) Runtime {
 	out := Runtime{Units: units, Days: a.Days(units / share)}
 	out.Planned, out.Expected = WholeWeeks(out.Days), out.Days
 	if math.IsInf(out.Days, 1) || rule == nil {
 		out.Expected = out.Planned
 		return out
 	}
-	days := int(out.Planned)
-	total := a.Units(out.Planned)
+	first = max(1, first)
+	days := max(int(out.Planned), first)
+	total := a.Units(float64(days))
 	times := make([]float64, 0, days)
 	left, mean := 1.0, 0.0
 	var on []float64
-	for d := 1; d <= days; d++ {
+	for d := first; d <= days; d++ {
 		if t := a.Units(float64(d)) / total; len(times) == 0 && t > 0 || len(times) > 0 && t > times[len(times)-1] {
 			times, on = append(times, t), append(on, float64(d))
 		}
@@ -85,6 +87,6 @@ func PlanRuntime(a Accumulation, units, share, drift float64, rule func(times []
 		mean += p * on[i]
 		left -= p
 	}
-	out.Expected = mean + max(0, left)*out.Planned
+	out.Expected = mean + max(0, left)*float64(days)
 	return out
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/compress"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 
+	"verdict/shared/fault"
 	"verdict/shared/lake"
 )
 
@@ -51,6 +52,15 @@ func Write[T any](ctx context.Context, objects lake.Objects, catalog lake.Catalo
 		Name: to.Table, Columns: columns, PartitionBy: to.PartitionBy,
 		Partitions: []lake.Partition{{Values: to.Values, Location: location, Source: to.Source}},
 	})
+}
+
+// Stands tells whether a table without partitions is there and was computed from a source.
+func Stands(ctx context.Context, catalog lake.Catalog, name, source string) (bool, error) {
+	there, err := catalog.Table(ctx, name)
+	if fault.Is(err, fault.NotFound) {
+		return false, nil
+	}
+	return err == nil && len(there.Partitions) == 1 && there.Partitions[0].Source == source, err
 }
 
 type column struct {

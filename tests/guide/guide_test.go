@@ -14,6 +14,24 @@ import (
 	"testing"
 )
 
+// bin is the folder of the built binary.
+var bin string
+
+func TestMain(m *testing.M) {
+	var err error
+	if bin, err = os.MkdirTemp("", "verdict-guide"); err != nil {
+		panic(err)
+	}
+	code := 1
+	if out, err := exec.Command("go", "build", "-o", filepath.Join(bin, "verdict"), "../../functions/local").CombinedOutput(); err == nil {
+		code = m.Run()
+	} else {
+		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
+	}
+	os.RemoveAll(bin)
+	os.Exit(code)
+}
+
 // block is one fenced block of the guide.
 type block struct {
 	line      int
@@ -69,11 +87,6 @@ const printed = "=== output of line "
 func TestEveryCommandOfTheGuideRuns(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("the guide uses curl, which is not here")
-	}
-	bin := t.TempDir()
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(bin, "verdict"), "../../functions/local")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
 	}
 	all := blocks(read(t, "docs/guide.md"))
 	var script strings.Builder

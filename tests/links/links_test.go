@@ -2,6 +2,7 @@
 package links_test
 
 import (
+	"fmt"
 	"io/fs"
 	"net/url"
 	"os"
@@ -137,6 +138,23 @@ func TestPagesThatTheCodeNamesExist(t *testing.T) {
 		found, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(name)) + "*")
 		if err != nil || len(found) == 0 {
 			t.Errorf("%s names %s, which does not exist", file, name)
+		}
+	}
+}
+
+// Records are numbered without a gap, and their titles say their numbers: a reference by number means one record.
+func TestRecordsAreNumberedInOrder(t *testing.T) {
+	records, err := filepath.Glob(filepath.Join(root, "docs", "adr", "[0-9]*.md"))
+	if err != nil || len(records) < 10 {
+		t.Fatalf("%d records, %v", len(records), err)
+	}
+	for i, path := range records {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name := filepath.Base(path); !strings.HasPrefix(name, fmt.Sprintf("%04d-", i+1)) || !strings.HasPrefix(string(text), fmt.Sprintf("# %d. ", i+1)) {
+			t.Errorf("record %d in order is %s: %.60s", i+1, name, text)
 		}
 	}
 }

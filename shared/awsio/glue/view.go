@@ -19,7 +19,7 @@ import (
 
 // A view is an entry of the catalog that Athena reads as its own CREATE VIEW would have written it: Hive's view text
 // holds the SELECT and its types as JSON, in base64, in a comment. Written through Glue it takes no permission that
-// publishing tables does not take, and no query (docs/adr/0016).
+// publishing tables does not take, and no query (docs/adr/0014).
 const (
 	viewType   = "VIRTUAL_VIEW"
 	viewBefore = "/* Presto View: "
