@@ -173,9 +173,10 @@ fuzz: ## slow: fuzz what reads input (FUZZTIME=60s each); a million events again
 	VERDICT_EVENTS=1000000 $(GO) test ./shared/plan -run AgreesWithReference -count 1 -v
 
 .PHONY: bench
-bench: $(WEB)/node_modules ## benchmarks: collector requests a second, SDK size beside its peers', 10 million events against hand-written SQL, 10 million links of ids
+bench: $(WEB)/node_modules ## benchmarks: collector requests a second and latency, SDK size beside its peers', 10 million events against hand-written SQL, 10 million links of ids
 	cd $(WEB) && node build.mjs && node bench/size.mjs
 	$(GO) test ./shared/collect ./shared/plan ./shared/stats -run '^$$' -bench . -cpu 1
+	$(GO) test ./tests/lambda -run '^$$' -bench AddedTime -benchtime 1x
 	$(GO) test ./shared/measure -run '^$$' -bench TenMillion -benchtime 3x -timeout 30m
 	$(GO) test ./shared/measure -run '^$$' -bench NinetyDays -benchtime 1x
 	$(GO) test ./shared/identity -run '^$$' -bench TenMillion -benchtime 1x

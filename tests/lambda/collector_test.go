@@ -54,7 +54,7 @@ func (r *runtime) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 }
 
 // build makes a function's binary.
-func build(t *testing.T, name string) string {
+func build(t testing.TB, name string) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "bootstrap")
 	build := exec.CommandContext(t.Context(), "go", "build", "-tags", "lambda.norpc", "-o", binary, "../../functions/"+name)
@@ -65,11 +65,11 @@ func build(t *testing.T, name string) string {
 	return binary
 }
 
-// start runs a function with an environment and returns how to invoke it.
-func start(t *testing.T, name string, environment map[string]string) func(event any) []byte {
+// launch runs a function with an environment, under a Runtime API of its own.
+func launch(t testing.TB, name string, environment map[string]string) (r *runtime, log *strings.Builder) {
 	t.Helper()
 	binary := build(t, name)
-	r := &runtime{next: make(chan []byte), answers: make(chan []byte)}
+	r, log = &runtime{next: make(chan []byte), answers: make(chan []byte)}, &strings.Builder{}
 	api := httptest.NewServer(r)
 	t.Cleanup(api.Close)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -78,8 +78,7 @@ func start(t *testing.T, name string, environment map[string]string) func(event 
 	for k, v := range environment {
 		function.Env = append(function.Env, k+"="+v)
 	}
-	var log strings.Builder
-	function.Stderr = &log
+	function.Stderr = log
 	if err := function.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -87,6 +86,13 @@ func start(t *testing.T, name string, environment map[string]string) func(event 
 		cancel()
 		_ = function.Wait() // it was killed
 	})
+	return r, log
+}
+
+// start runs a function with an environment and returns how to invoke it.
+func start(t *testing.T, name string, environment map[string]string) func(event any) []byte {
+	t.Helper()
+	r, log := launch(t, name, environment)
 	return func(event any) []byte {
 		t.Helper()
 		body, err := json.Marshal(event)
