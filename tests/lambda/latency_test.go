@@ -17,8 +17,8 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"verdict/shared/awsio/setting"
-	"verdict/shared/embedded/load"
 	"verdict/shared/embedded/shop"
+	"verdict/shared/embedded/traffic"
 )
 
 const (
@@ -44,7 +44,7 @@ func BenchmarkAddedTime(b *testing.B) {
 		fmt.Fprintf(w, `{"FailedPutCount":0,"RequestResponses":[%s]}`, strings.TrimPrefix(taken, ","))
 	}))
 	b.Cleanup(aws.Close)
-	batches, err := load.Record(b.Context(), shop.Config{
+	batches, err := traffic.Record(b.Context(), shop.Config{
 		Seed: 1, Visitors: requests, Days: 7, Start: time.Now().AddDate(0, 0, -7).Truncate(24 * time.Hour), WriteKey: "wk",
 		Decide: func(string, string) shop.Decision { return shop.Decision{Variant: "control"} },
 	}, requests)
@@ -78,7 +78,7 @@ func BenchmarkAddedTime(b *testing.B) {
 			nothing, ours = append(nothing, latencies(b, empty, some)...), append(ours, latencies(b, collector, some)...)
 		}
 		for name, share := range map[string]float64{"p50": 0.5, "p99": 0.99, "max": 1} {
-			n, o := load.Quantile(nothing, share).Seconds()*1000, load.Quantile(ours, share).Seconds()*1000
+			n, o := traffic.Quantile(nothing, share).Seconds()*1000, traffic.Quantile(ours, share).Seconds()*1000
 			b.ReportMetric(n, "empty-"+name+"-ms")
 			b.ReportMetric(o, "collector-"+name+"-ms")
 			b.ReportMetric(o-n, "added-"+name+"-ms")
@@ -100,5 +100,5 @@ func latencies(b *testing.B, r *runtime, requests [][]byte) []time.Duration {
 			b.Errorf("answer %s", answer)
 		}
 	}
-	return load.Constant(b.Context(), len(requests), requestRate, call)
+	return traffic.Constant(b.Context(), len(requests), requestRate, call)
 }

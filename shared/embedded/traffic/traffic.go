@@ -1,6 +1,6 @@
-// Package load makes traffic for a collector, wherever it runs: the shop's batches, recorded instead of sent, and a
+// Package traffic makes traffic for a collector, wherever it runs: the shop's batches, recorded instead of sent, and a
 // clock that calls at a constant rate however long each call takes.
-package load
+package traffic
 
 import (
 	"bytes"

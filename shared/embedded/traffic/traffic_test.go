@@ -1,4 +1,4 @@
-package load_test
+package traffic_test
 
 import (
 	"context"
@@ -8,8 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"verdict/shared/embedded/load"
 	"verdict/shared/embedded/shop"
+	"verdict/shared/embedded/traffic"
 )
 
 func config() shop.Config {
@@ -20,7 +20,7 @@ func config() shop.Config {
 }
 
 func TestABatchIsSentNow(t *testing.T) {
-	batches, err := load.Record(t.Context(), config(), 30)
+	batches, err := traffic.Record(t.Context(), config(), 30)
 	if err != nil || len(batches) != 30 {
 		t.Fatalf("%d batches, %v", len(batches), err)
 	}
@@ -46,7 +46,7 @@ func TestABatchIsSentNow(t *testing.T) {
 }
 
 func TestTooFewVisitorsSaySo(t *testing.T) {
-	if _, err := load.Record(t.Context(), config(), 5000); err == nil {
+	if _, err := traffic.Record(t.Context(), config(), 5000); err == nil {
 		t.Error("40 visitors made 5,000 batches")
 	}
 }
@@ -57,7 +57,7 @@ func TestAStallCountsForAllWhoWait(t *testing.T) {
 		var calls atomic.Int32
 		free := make(chan struct{}, 1) // the server answers one at a time
 		free <- struct{}{}
-		took := load.Constant(t.Context(), 10, 100, func(_ context.Context, i int) {
+		took := traffic.Constant(t.Context(), 10, 100, func(_ context.Context, i int) {
 			calls.Add(1)
 			<-free
 			if i == 2 {
@@ -71,7 +71,7 @@ func TestAStallCountsForAllWhoWait(t *testing.T) {
 				t.Errorf("call %d took %s, want %d ms", i, d, want[i])
 			}
 		}
-		if calls.Load() != 10 || load.Quantile(took, 0.5) != 0 || load.Quantile(took, 0.9) != 25*time.Millisecond || load.Quantile(took, 1) != 35*time.Millisecond {
+		if calls.Load() != 10 || traffic.Quantile(took, 0.5) != 0 || traffic.Quantile(took, 0.9) != 25*time.Millisecond || traffic.Quantile(took, 1) != 35*time.Millisecond {
 			t.Errorf("%d calls, quantiles of %v", calls.Load(), took)
 		}
 	})
