@@ -63,7 +63,7 @@ func (p program) load(ctx context.Context, flags *flag.FlagSet, args []string) e
 	b, begun := newBoard(p.err, p.live, n, "load"), p.now()
 	var result loaded
 	var mu sync.Mutex
-	took := traffic.Constant(ctx, n, *rate, func(ctx context.Context, i int) {
+	took := traffic.Constant(ctx, p.now, n, *rate, func(ctx context.Context, i int) {
 		accepted, quarantined, err := offer(ctx, client, *url, batches[i].Agent, batches[i].Body(p.now()))
 		mu.Lock()
 		defer mu.Unlock()
@@ -106,7 +106,7 @@ func offer(ctx context.Context, client *http.Client, url, agent string, body []b
 	if err != nil {
 		return 0, 0, err
 	}
-	defer response.Body.Close()
+	defer response.Body.Close() //nolint:errcheck // it was only read
 	var answer struct{ Accepted, Quarantined int }
 	err = json.NewDecoder(response.Body).Decode(&answer)
 	if response.StatusCode != http.StatusOK {

@@ -100,5 +100,5 @@ func latencies(b *testing.B, r *runtime, requests [][]byte) []time.Duration {
 			b.Errorf("answer %s", answer)
 		}
 	}
-	return traffic.Constant(b.Context(), len(requests), requestRate, call)
+	return traffic.Constant(b.Context(), time.Now, len(requests), requestRate, call)
 }

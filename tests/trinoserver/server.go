@@ -213,7 +213,7 @@ func fetch(request *http.Request) (page, error) {
 	if err != nil {
 		return p, fmt.Errorf("ask trino: %w", err)
 	}
-	defer response.Body.Close()
+	defer response.Body.Close() //nolint:errcheck // it was only read
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
 		return p, fmt.Errorf("read answer: %w", err)

@@ -87,21 +87,21 @@ func (r *recorder) RoundTrip(request *http.Request) (*http.Response, error) {
 // each was done. A call waits for no other: a server that stalls has all who would have come meanwhile waiting, and
 // each of them counts. (A client that waits for an answer before it asks again leaves them out: "coordinated omission",
 // https://github.com/giltene/wrk2#acknowledgements-and-the-coordinated-omission-problem.)
-func Constant(ctx context.Context, n int, rate float64, call func(ctx context.Context, i int)) []time.Duration {
+func Constant(ctx context.Context, now func() time.Time, n int, rate float64, call func(ctx context.Context, i int)) []time.Duration {
 	took := make([]time.Duration, n)
 	var group sync.WaitGroup
-	begun := time.Now()
+	begun := now()
 	for i := range n {
 		intended := begun.Add(time.Duration(float64(i) / rate * float64(time.Second)))
 		select {
 		case <-ctx.Done():
 			group.Wait()
 			return took[:i]
-		case <-time.After(time.Until(intended)):
+		case <-time.After(intended.Sub(now())):
 		}
 		group.Go(func() {
 			call(ctx, i)
-			took[i] = time.Since(intended)
+			took[i] = now().Sub(intended)
 		})
 	}
 	group.Wait()

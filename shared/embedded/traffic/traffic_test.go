@@ -57,7 +57,7 @@ func TestAStallCountsForAllWhoWait(t *testing.T) {
 		var calls atomic.Int32
 		free := make(chan struct{}, 1) // the server answers one at a time
 		free <- struct{}{}
-		took := traffic.Constant(t.Context(), 10, 100, func(_ context.Context, i int) {
+		took := traffic.Constant(t.Context(), time.Now, 10, 100, func(_ context.Context, i int) {
 			calls.Add(1)
 			<-free
 			if i == 2 {
@@ -65,9 +65,9 @@ func TestAStallCountsForAllWhoWait(t *testing.T) {
 			}
 			free <- struct{}{}
 		})
-		want := []time.Duration{0, 0, 35, 25, 15, 5, 0, 0, 0, 0}
+		want := []int64{0, 0, 35, 25, 15, 5, 0, 0, 0, 0}
 		for i, d := range took {
-			if d != want[i]*time.Millisecond {
+			if d.Milliseconds() != want[i] {
 				t.Errorf("call %d took %s, want %d ms", i, d, want[i])
 			}
 		}
