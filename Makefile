@@ -80,7 +80,7 @@ e2e-aws: export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION = 20
 e2e-aws: .bin/emulator/bin/ministack .bin/cdk/node_modules/.bin/cdk $(WEB)/node_modules chromium ## slow: deploy to an emulator of AWS on loopback, and run there
 	$(MAKE) --no-print-directory functions ARCH=$$($(GO) env GOHOSTARCH)
 	npm --prefix $(WEB) run build
-	CHROMIUM=$$(command -v chromium) EMULATOR=$(CURDIR)/.bin/emulator/bin/ministack CDK=$(CURDIR)/.bin/cdk/node_modules/.bin/cdk \
+	TRINO_HOME=$(patsubst %/lib,%,$(wildcard $(CURDIR)/.bin/trino/lib)) CHROMIUM=$$(command -v chromium) EMULATOR=$(CURDIR)/.bin/emulator/bin/ministack CDK=$(CURDIR)/.bin/cdk/node_modules/.bin/cdk \
 		$(GO) test ./tests/aws -count=1 -timeout 60m -v
 
 .bin/emulator/bin/ministack: tests/aws/requirements.txt
