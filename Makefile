@@ -80,7 +80,7 @@ e2e-aws: export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION = 20
 e2e-aws: .bin/emulator/bin/ministack .bin/cdk/node_modules/.bin/cdk $(WEB)/node_modules chromium ## slow: deploy to an emulator of AWS on loopback, and run there
 	$(MAKE) --no-print-directory functions ARCH=$$($(GO) env GOHOSTARCH)
 	npm --prefix $(WEB) run build
-	CHROMIUM=$$(command -v chromium) EMULATOR=$(CURDIR)/.bin/emulator/bin/ministack CDK=$(CURDIR)/.bin/cdk/node_modules/.bin/cdk \
+	TRINO_HOME=$(patsubst %/lib,%,$(wildcard $(CURDIR)/.bin/trino/lib)) CHROMIUM=$$(command -v chromium) EMULATOR=$(CURDIR)/.bin/emulator/bin/ministack CDK=$(CURDIR)/.bin/cdk/node_modules/.bin/cdk \
 		$(GO) test ./tests/aws -count=1 -timeout 60m -v
 
 .bin/emulator/bin/ministack: tests/aws/requirements.txt
@@ -173,9 +173,10 @@ fuzz: ## slow: fuzz what reads input (FUZZTIME=60s each); a million events again
 	VERDICT_EVENTS=1000000 $(GO) test ./shared/plan -run AgreesWithReference -count 1 -v
 
 .PHONY: bench
-bench: $(WEB)/node_modules ## benchmarks: collector requests a second, SDK size beside its peers', 10 million events against hand-written SQL, 10 million links of ids
+bench: $(WEB)/node_modules ## benchmarks: collector requests a second and latency, SDK size beside its peers', 10 million events against hand-written SQL, 10 million links of ids
 	cd $(WEB) && node build.mjs && node bench/size.mjs
 	$(GO) test ./shared/collect ./shared/plan ./shared/stats -run '^$$' -bench . -cpu 1
+	$(GO) test ./tests/lambda -run '^$$' -bench AddedTime -benchtime 1x
 	$(GO) test ./shared/measure -run '^$$' -bench TenMillion -benchtime 3x -timeout 30m
 	$(GO) test ./shared/measure -run '^$$' -bench NinetyDays -benchtime 1x
 	$(GO) test ./shared/identity -run '^$$' -bench TenMillion -benchtime 1x

@@ -47,6 +47,7 @@ type Environment struct {
 	DecisionEmail string // where decisions go
 	QuickSight    QuickSight
 	Flags         Flags
+	Lineage       string // address of an OpenLineage endpoint that is told of each job's runs, such as Marquez's; empty: they stand in the lake only
 	Slack         Slack
 	Notify        string // what each channel wants to be spared, such as "slack quiet=22-7 zone=Europe/Berlin; sns digest=only"
 }
@@ -155,6 +156,7 @@ func (e Environment) check() error {
 	for _, url := range []string{e.Flags.BaseURL, e.Flags.Datafile} {
 		must(url == "" || strings.HasPrefix(url, "https://"), "Flags: %q must start with https://", url)
 	}
+	must(e.Lineage == "" || strings.HasPrefix(e.Lineage, "https://"), "Lineage %q must start with https://", e.Lineage)
 	for _, user := range e.Slack.Approvers {
 		must(matches("[UW][A-Z0-9]+", user), "Slack: approver %q must be a user's id such as U0123456789", user)
 	}

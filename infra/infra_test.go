@@ -720,6 +720,41 @@ func TestAnEnvironmentCanUseLaunchDarkly(t *testing.T) {
 	}
 }
 
+// Who runs models or queries records lineage, and tells of it where an endpoint is named.
+func TestAnEnvironmentCanTellOfLineage(t *testing.T) {
+	folder := t.TempDir()
+	if err := build(folder); err != nil {
+		t.Fatal(err)
+	}
+	e := dev()
+	e.Lineage = "https://marquez.example.com"
+	s, err := synthesize(folder, e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := func(s synthesized) (names []string) {
+		for _, r := range s.of("AWS::Lambda::Function") {
+			if url, ok := in(r.properties, "Environment", "Variables")[setting.Lineage]; ok {
+				name, _, _ := strings.Cut(r.id, "Function")
+				names = append(names, name+" "+text(url))
+			}
+		}
+		return names
+	}
+	var want []string
+	for _, name := range []string{"decider", "elt", "evaluator", "identity", "monitor"} {
+		want = append(want, name+" "+text(e.Lineage))
+	}
+	got := told(s)
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("functions that tell of lineage (-want +got):\n%s", diff)
+	}
+	if got := told(all(t)); len(got) > 0 {
+		t.Errorf("without an endpoint: %v", got)
+	}
+}
+
 func TestABrokenEnvironmentSaysWhatIsWrong(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*Environment)
@@ -749,6 +784,7 @@ func TestABrokenEnvironmentSaysWhatIsWrong(t *testing.T) {
 		"platform":    {func(e *Environment) { e.Flags.Platform = "unleash" }, `dev: Flags: Platform "unleash" must be`},
 		"datafile":    {func(e *Environment) { e.Flags.Platform, e.Flags.Datafile = "launchdarkly", "https://a" }, "dev: Flags: Datafile is Optimizely's"},
 		"plain http":  {func(e *Environment) { e.Flags.BaseURL = "http://a" }, `dev: Flags: "http://a" must start with https://`},
+		"lineage":     {func(e *Environment) { e.Lineage = "marquez:5000" }, `dev: Lineage "marquez:5000" must start with https://`},
 		"approver":    {func(e *Environment) { e.Slack.Approvers = []string{"jane"} }, `dev: Slack: approver "jane" must be a user's id`},
 		"channel":     {func(e *Environment) { e.Slack.Channel = "#deploys" }, `dev: Slack: Channel "#deploys" must be`},
 		"policies":    {func(e *Environment) { e.Notify = "slack quiet=late" }, `dev: Notify "slack quiet=late" cannot be meant`},

@@ -105,6 +105,9 @@ func (j job) add(scope constructs.Construct, f functions, d data, failed awssqs.
 		allows = append(allows, d.lake.reading(j.reads...)...)
 	} else {
 		settings = d.settings(d.queries.pipeline)
+		if url := f.environment.Lineage; url != "" {
+			settings[setting.Lineage] = &url
+		}
 		allows = append(append(allows, d.catalog.writing(scope)), d.querying(scope, d.queries.pipeline, j.reads...)...)
 	}
 	settings[setting.StateTable] = d.state.table.TableName()

@@ -48,6 +48,7 @@ func groups() []group {
 			{"plan", "check|types|page|diff REVISION|impact REVISION [--project DIR]", "check the tracking plan; write types and page; what a change touches", program.plan},
 			{"import", "--mapping FILE [--lake DIR] DATA.csv|DATA.parquet", "send somebody else's file through the collector as events", program.importFile},
 			{"replay", "[--namespace NAME] [--lake DIR] FILE… | --quarantine", "land events recorded elsewhere (GA4, Tag Manager), or our quarantine", program.replayFiles},
+			{"load", "[--url URL] [--rate N] [--duration D] [--write-key KEY] [--json]", "send a shop's traffic to a collector at a constant rate, time answers", program.load},
 			{"gtm", "plan|publish|container --env ENV [--yes] [--json]", "compare the Tag Manager container with what is live, publish it", program.gtm},
 		}},
 		{"Analyse", "from events to numbers", []command{

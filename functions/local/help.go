@@ -29,6 +29,7 @@ func explanations() map[string]explained {
 		"plan":              {"docs/plan.md", []string{"verdict plan check --project .", "verdict plan diff main", "verdict plan types > plan.ts"}},
 		"import":            {"docs/import.md", []string{"verdict import --project . --lake lake --mapping visits.yaml visits.csv", "verdict import --mapping visits.yaml --collector https://collect.example.com/v1/events --write-key wk_site visits.csv"}},
 		"replay":            {"docs/replay.md", []string{"verdict replay export.json.gz", "verdict replay --quarantine --lake lake"}},
+		"load":              {"docs/collector.md", []string{"verdict load --rate 200", "verdict load --url https://collect.example.com/v1/events --write-key wk_load --rate 50 --duration 5m"}},
 		"gtm":               {"docs/gtm.md", []string{"verdict gtm plan --env dev", "verdict gtm publish --env dev --yes"}},
 		"run":               {"docs/guide.md", []string{"verdict run --project . --lake lake --as-of 2026-03-19", "verdict run --json"}},
 		"notebook":          {"docs/notebooks.md", []string{"verdict notebook one_page_checkout", "verdict notebook one_page_checkout --metric revenue_per_user_d3 --funnel product_viewed,checkout_started,order_completed", "verdict notebook one_page_checkout --engine athena --database verdict_prod --workgroup adhoc"}},

@@ -47,10 +47,11 @@ func TestOnAnEmulator(t *testing.T) {
 
 	e.run(t, "bootstrap", "aws://000000000000/"+region)
 	out := e.deploy(t)
-	e.rest(t) // jobs run when this test says so
+	e.run(t, "diff", "dev/*", "--fail") // nothing is left to deploy
+	e.rest(t)                           // jobs run when this test says so
 	bucket := out.get(t, "verdict-dev-data", "ExportsOutputRefLakeBucket")
 	m := newMirror(t, e.config(), bucket, "verdict_dev", p)
-	athena.Handle("/", athenafront.New(m, m.bucket.Location("")))
+	athena.Handle("/", athenafront.New(e.query(t, m), m.bucket.Location("")))
 	e.fill(t, "verdict/dev/write-keys", `{"`+writeKey+`":"shop"}`)
 
 	flags := openFlags(t, p.Experiments)
@@ -68,14 +69,15 @@ func TestOnAnEmulator(t *testing.T) {
 	end := start.AddDate(0, 0, days)
 	_ = t.Run("events land", func(t *testing.T) { e.collects(t, m.bucket, collector, flags, start) }) && // the next steps need what one does
 		t.Run("a browser's events land", func(t *testing.T) { browses(t, m.bucket, collector) }) &&
-		t.Run("a schedule runs elt", func(t *testing.T) { e.models(t, m) }) &&
+		t.Run("a schedule runs elt", func(t *testing.T) { e.gather(t, bucket); e.models(t, m) }) &&
 		t.Run("the jobs decide", func(t *testing.T) { e.decides(t, m, flags, inbox, channel, end) }) &&
 		t.Run("the dashboard answers", func(t *testing.T) { e.shows(t, out.get(t, "verdict-dev-app", "dashboardAddress")) }) &&
 		t.Run("the metrics API answers", func(t *testing.T) {
 			e.tells(t, out.get(t, "verdict-dev-app", "metricsSignedAddress"), out.get(t, "verdict-dev-app", "metricsKeyedAddress"), start)
 		}) &&
 		t.Run("one machine says the same", func(t *testing.T) { sameOnOneMachine(t, m, p, end) }) &&
-		t.Run("a redeployment fails no request", func(t *testing.T) { e.redeploys(t, m.bucket, collector) }) &&
+		t.Run("a load generator's events land", func(t *testing.T) { e.loads(t, m.bucket, collector) }) &&
+		t.Run("a redeployment and its rollback fail no request", func(t *testing.T) { e.redeploys(t, m.bucket, collector) }) &&
 		t.Run("destroy leaves nothing", func(t *testing.T) { e.vanishes(t, bucket) })
 }
 

@@ -124,8 +124,13 @@ func (e *emulator) config() aws.Config {
 // run is the CDK command line on this project's app, for the functions of this machine's architecture.
 func (e *emulator) run(t *testing.T, args ...string) {
 	t.Helper()
-	args = append(args, "--no-notices", "--ci", "--context", "arch="+runtime.GOARCH, "--output", filepath.Join(t.TempDir(), "cdk.out"))
-	command := exec.CommandContext(t.Context(), e.cdk, args...) //nolint:gosec // the Makefile names it
+	e.command(t, append(args, "--context", "arch="+runtime.GOARCH, "--output", filepath.Join(t.TempDir(), "cdk.out"))...)
+}
+
+// command is the CDK command line.
+func (e *emulator) command(t *testing.T, args ...string) {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), e.cdk, append(args, "--no-notices", "--ci")...) //nolint:gosec // the Makefile names it
 	command.Dir, command.Env = "../..", e.environment()
 	if out, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("cdk %s: %v\n%s", strings.Join(args, " "), err, out)

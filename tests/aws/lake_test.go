@@ -142,7 +142,11 @@ func (m *mirror) copy(ctx context.Context, keys []string) error {
 		if err != nil {
 			return err
 		}
-		if err := m.store.Put(ctx, key, body, lake.Overwrite); err != nil {
+		here := key
+		if !strings.HasSuffix(here, ".parquet") { // Athena and Trino give their files no ending
+			here += ".parquet"
+		}
+		if err := m.store.Put(ctx, here, body, lake.Overwrite); err != nil {
 			return err
 		}
 		m.copied[key] = true
@@ -151,12 +155,11 @@ func (m *mirror) copy(ctx context.Context, keys []string) error {
 }
 
 // land makes one gzip file per partition of landed objects. Athena reads them below the partition's
-// folder however deep they lie, but one-machine readers do not look deeper; and the emulator's Firehose
-// neither gathers lines in a file nor compresses, whatever the stream's settings say.
+// folder however deep they lie, but one-machine readers do not look deeper.
 func (m *mirror) land(ctx context.Context, keys []string) error {
 	files := map[string]*bytes.Buffer{}
 	for _, key := range keys {
-		body, err := m.bucket.Get(ctx, key)
+		body, err := landed(ctx, m.bucket, key)
 		if err != nil {
 			return err
 		}

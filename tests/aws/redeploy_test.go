@@ -1,6 +1,7 @@
 package aws_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -75,7 +76,8 @@ func (f *traffic) count() int {
 	return len(f.sent) + len(f.failed)
 }
 
-// redeploys deploys a new build of the collector while events come in.
+// redeploys deploys a new build of the collector while events come in, and then the release before it again, as
+// docs/operations.md says.
 func (e *emulator) redeploys(t *testing.T, bucket *awss3.Bucket, collector string) {
 	t.Helper()
 	hash := func() string {
@@ -84,6 +86,8 @@ func (e *emulator) redeploys(t *testing.T, bucket *awss3.Bucket, collector strin
 		return f.CodeSha256
 	}
 	binary := filepath.Join("../../.build", runtime.GOARCH, "collector", "bootstrap")
+	release := filepath.Join(t.TempDir(), "release") // an assembly: templates and functions
+	e.command(t, "synth", "dev/*", "--quiet", "--context", "arch="+runtime.GOARCH, "--output", release)
 	old, err := os.ReadFile(binary)
 	if err != nil {
 		t.Fatal(err)
@@ -106,46 +110,80 @@ func (e *emulator) redeploys(t *testing.T, bucket *awss3.Bucket, collector strin
 	for n := range inFlight {
 		senders.Go(func() { f.run(ctx, e.client, collector, n) })
 	}
-	within(t, time.Minute, "events come in", func() bool { return f.count() > 20 })
+	flows := func(when string) {
+		t.Helper()
+		already := f.count()
+		within(t, time.Minute, "events come in "+when, func() bool { return f.count() > already+20 })
+	}
+	flows("before")
 	e.deploy(t)
 	if hash() == before {
 		t.Error("the collector was not deployed anew")
 	}
-	during := f.count()
-	within(t, time.Minute, "events come in afterwards", func() bool { return f.count() > during+50 })
+	flows("after the deployment")
+	kept := keys(t, bucket)
+	e.command(t, "deploy", "dev/app", "--app", release, "--exclusively", "--require-approval", "never")
+	if hash() != before {
+		t.Error("the collector was not rolled back")
+	}
+	flows("after the rollback")
+	e.command(t, "diff", "dev/*", "--app", release, "--fail")
+	now := keys(t, bucket)
+	for key := range kept {
+		if !now[key] {
+			t.Errorf("%s is gone", key)
+		}
+	}
 	cancel()
 	senders.Wait()
 	if len(f.failed) > 0 {
 		t.Errorf("%d of %d requests failed, the first with %s", len(f.failed), f.count(), f.failed[0])
 	}
-	if f.killed > inFlight {
-		t.Errorf("%d requests were killed, more than were under way at once", f.killed)
+	if f.killed > 2*inFlight {
+		t.Errorf("%d requests were killed, more than were under way at the two changes", f.killed)
 	}
-	t.Logf("%d requests around a redeployment, %d failed, %d killed by the emulator and sent again", f.count(), len(f.failed), f.killed)
+	t.Logf("%d requests around a redeployment and its rollback, %d failed, %d killed by the emulator and sent again; %d objects are still there",
+		f.count(), len(f.failed), f.killed, len(kept))
 
-	landed := map[string]bool{}
+	there := map[string]bool{}
 	objects, err := bucket.List(t.Context(), "raw/namespace=shop/event_date=2026-01-05/")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, o := range objects {
-		body, err := bucket.Get(t.Context(), o.Key)
+		body, err := landed(t.Context(), bucket, o.Key)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var event struct {
-			ID string `json:"event_id"`
+		for line := range bytes.Lines(body) {
+			var event struct {
+				ID string `json:"event_id"`
+			}
+			if err := json.Unmarshal(line, &event); err != nil {
+				t.Fatalf("%s: %v", o.Key, err)
+			}
+			there[event.ID] = true
 		}
-		if err := json.Unmarshal(body, &event); err != nil { // one event an object, see streams
-			t.Fatalf("%s: %v", o.Key, err)
-		}
-		landed[event.ID] = true
 	}
 	for _, id := range f.sent {
-		if !landed[id] {
+		if !there[id] {
 			t.Errorf("event %s was accepted and did not land", id)
 		}
 	}
+}
+
+// keys are those of all objects.
+func keys(t *testing.T, bucket *awss3.Bucket) map[string]bool {
+	t.Helper()
+	objects, err := bucket.List(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]bool{}
+	for _, o := range objects {
+		out[o.Key] = true
+	}
+	return out
 }
 
 // vanishes empties the bucket, as docs/deploy.md says, and destroys both stacks.

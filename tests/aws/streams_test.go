@@ -4,11 +4,23 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
+	"io"
 	"net/http"
+	"path"
+	"slices"
+	"strings"
+	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/firehose"
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/klauspost/compress/gzip"
+
+	"verdict/shared/awsio/s3"
+	"verdict/shared/lake"
 )
 
 // streams stand before the emulator's Firehose and do what it leaves out of a stream's settings:
@@ -63,4 +75,62 @@ func (s streams) put(ctx context.Context, stream string, record []byte) error {
 		}
 	}
 	return nil
+}
+
+// gather does to what has landed what the emulator's Firehose leaves out besides: it makes one gzip file of the events of
+// a partition, each of which has a plain object of its own, in spite of its name.
+func (e *emulator) gather(t *testing.T, name string) {
+	t.Helper()
+	bucket, client := s3.New(e.config(), name), awss3.NewFromConfig(e.config(), func(o *awss3.Options) { o.UsePathStyle = true })
+	for _, prefix := range []string{"raw/", "quarantine/"} {
+		objects, err := bucket.List(t.Context(), prefix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		folders := map[string][]string{}
+		for _, o := range objects {
+			folders[path.Dir(o.Key)] = append(folders[path.Dir(o.Key)], o.Key)
+		}
+		for folder, keys := range folders {
+			var file bytes.Buffer
+			z := gzip.NewWriter(&file)
+			for _, key := range keys {
+				body, err := landed(t.Context(), bucket, key)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := z.Write(body); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := z.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if err := bucket.Put(t.Context(), fmt.Sprintf("%s/%d-events.ndjson.gz", folder, len(keys)), file.Bytes(), lake.Create); err != nil {
+				t.Fatal(err)
+			}
+			for some := range slices.Chunk(keys, 1000) { // of one call
+				in := &awss3.DeleteObjectsInput{Bucket: &name, Delete: &s3types.Delete{}}
+				for _, key := range some {
+					in.Delete.Objects = append(in.Delete.Objects, s3types.ObjectIdentifier{Key: &key})
+				}
+				if _, err := client.DeleteObjects(t.Context(), in); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+}
+
+// landed are the lines of an object, whether it was gathered or not.
+func landed(ctx context.Context, bucket *s3.Bucket, key string) ([]byte, error) {
+	body, err := bucket.Get(ctx, key)
+	if err != nil || !strings.HasSuffix(key, "-events.ndjson.gz") {
+		return body, err
+	}
+	z, err := gzip.NewReader(bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(z)
 }

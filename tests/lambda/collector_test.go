@@ -54,39 +54,45 @@ func (r *runtime) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 }
 
 // build makes a function's binary.
-func build(t *testing.T, name string) string {
-	t.Helper()
-	binary := filepath.Join(t.TempDir(), "bootstrap")
-	build := exec.CommandContext(t.Context(), "go", "build", "-tags", "lambda.norpc", "-o", binary, "../../functions/"+name)
+func build(tb testing.TB, name string) string {
+	tb.Helper()
+	binary := filepath.Join(tb.TempDir(), "bootstrap")
+	build := exec.CommandContext(tb.Context(), "go", "build", "-tags", "lambda.norpc", "-o", binary, "../../functions/"+name)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build %s: %v\n%s", name, err, out)
+		tb.Fatalf("build %s: %v\n%s", name, err, out)
 	}
 	return binary
 }
 
-// start runs a function with an environment and returns how to invoke it.
-func start(t *testing.T, name string, environment map[string]string) func(event any) []byte {
-	t.Helper()
-	binary := build(t, name)
-	r := &runtime{next: make(chan []byte), answers: make(chan []byte)}
+// launch runs a function with an environment, under a Runtime API of its own.
+func launch(tb testing.TB, name string, environment map[string]string) (r *runtime, log *strings.Builder) {
+	tb.Helper()
+	binary := build(tb, name)
+	r, log = &runtime{next: make(chan []byte), answers: make(chan []byte)}, &strings.Builder{}
 	api := httptest.NewServer(r)
-	t.Cleanup(api.Close)
-	ctx, cancel := context.WithCancel(t.Context())
+	tb.Cleanup(api.Close)
+	ctx, cancel := context.WithCancel(tb.Context())
 	function := exec.CommandContext(ctx, binary)
 	function.Env = []string{"AWS_LAMBDA_RUNTIME_API=" + strings.TrimPrefix(api.URL, "http://"), "AWS_EC2_METADATA_DISABLED=true"}
 	for k, v := range environment {
 		function.Env = append(function.Env, k+"="+v)
 	}
-	var log strings.Builder
-	function.Stderr = &log
+	function.Stderr = log
 	if err := function.Start(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		cancel()
 		_ = function.Wait() // it was killed
 	})
+	return r, log
+}
+
+// start runs a function with an environment and returns how to invoke it.
+func start(t *testing.T, name string, environment map[string]string) func(event any) []byte {
+	t.Helper()
+	r, log := launch(t, name, environment)
 	return func(event any) []byte {
 		t.Helper()
 		body, err := json.Marshal(event)

@@ -18,12 +18,13 @@ import (
 	"verdict/shared/metricsapi"
 	"verdict/shared/project"
 	"verdict/shared/semantic"
+	"verdict/tests/trinoserver"
 )
 
 // asks is an engine that is only asked.
 type asks struct {
 	lake.Engine
-	server *Server
+	server *trinoserver.Server
 }
 
 func (a asks) Query(ctx context.Context, sql string) (lake.Result, error) {

@@ -1,3 +1,4 @@
+// Package trino_test holds DuckDB to what Athena's engine means by the same SQL, on a real Trino.
 package trino_test
 
 import (
@@ -6,9 +7,11 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"verdict/tests/trinoserver"
 )
 
-var server *Server
+var server *trinoserver.Server
 
 // TestMain starts the Trino that `make test-trino` has unpacked; without it, the tests are skipped and say so.
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -25,7 +28,10 @@ func run(m *testing.M) int {
 	defer os.RemoveAll(data)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	server, err = Start(ctx, home, data, func(s string) { fmt.Fprintln(os.Stderr, s) })
+	server, err = trinoserver.Start(ctx, home, data, trinoserver.Catalog{Name: "lake", Schema: "lake", Properties: []string{
+		"hive.metastore=file", "hive.metastore.catalog.dir=local:///metastore", "fs.native-local.enabled=true", "local.location=" + data,
+		"hive.metastore.disable-location-checks=true", "hive.parquet.time-zone=UTC",
+	}}, func(s string) { fmt.Fprintln(os.Stderr, s) })
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -38,7 +44,7 @@ func run(m *testing.M) int {
 // folder is what Trino's catalog lies over.
 var folder string
 
-func engine(t *testing.T) *Server {
+func engine(t *testing.T) *trinoserver.Server {
 	t.Helper()
 	if server == nil {
 		t.Skip("skipped: no Trino here; make test-trino fetches one")

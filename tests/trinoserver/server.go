@@ -1,6 +1,6 @@
-// Package trino runs a real Trino on this machine and asks it, for the tests that hold DuckDB to what Athena's engine
-// means by the same SQL.
-package trino_test
+// Package trinoserver runs a real Trino on this machine and asks it, for tests that want what Athena's engine means by
+// SQL.
+package trinoserver
 
 import (
 	"bytes"
@@ -25,16 +25,24 @@ import (
 // leastJava is what Trino 476 asks for.
 const leastJava = 24
 
-// Server is a Trino with one catalog, lake, over a folder.
+// Catalog is the one that a server has, and the schema in it where names without one are looked up.
+type Catalog struct {
+	Name, Schema string
+	Properties   []string
+}
+
+// Server is a Trino with one catalog.
 type Server struct {
+	catalog Catalog
 	url     string
 	process *exec.Cmd
 	log     *os.File
 	done    chan error
 }
 
-// Start starts the server that is unpacked in home, over the files below data, and waits until it answers.
-func Start(ctx context.Context, home, data string, say func(string)) (*Server, error) {
+// Start starts the server that is unpacked in home, keeps what it writes beside its catalog below data, and waits until
+// it answers.
+func Start(ctx context.Context, home, data string, catalog Catalog, say func(string)) (*Server, error) {
 	java, err := findJava(ctx)
 	if err != nil {
 		return nil, err
@@ -54,10 +62,7 @@ func Start(ctx context.Context, home, data string, say func(string)) (*Server, e
 			"coordinator=true", "node-scheduler.include-coordinator=true", "http-server.http.port=" + address[strings.LastIndexByte(address, ':')+1:],
 			"discovery.uri=http://" + address, "catalog.management=static", "catalog.config-dir=" + filepath.Join(etc, "catalog"), "query.max-memory=1GB", "query.max-memory-per-node=1GB", "memory.heap-headroom-per-node=512MB",
 		},
-		"catalog/lake.properties": {
-			"connector.name=hive", "hive.metastore=file", "hive.metastore.catalog.dir=local:///metastore", "fs.native-local.enabled=true", "local.location=" + data,
-			"hive.metastore.disable-location-checks=true", "hive.parquet.time-zone=UTC",
-		},
+		"catalog/" + catalog.Name + ".properties": append([]string{"connector.name=hive"}, catalog.Properties...),
 		"log.properties": {"io.trino=WARN", "io.airlift=WARN"},
 	} {
 		path := filepath.Join(etc, name)
@@ -68,7 +73,7 @@ func Start(ctx context.Context, home, data string, say func(string)) (*Server, e
 			return nil, err
 		}
 	}
-	s := &Server{url: "http://" + address, done: make(chan error, 1)}
+	s := &Server{catalog: catalog, url: "http://" + address, done: make(chan error, 1)}
 	if s.log, err = os.Create(filepath.Join(data, "server.log")); err != nil {
 		return nil, err
 	}
@@ -167,7 +172,7 @@ func (s *Server) Query(ctx context.Context, sql string) (lake.Result, error) {
 		if err != nil {
 			return out, fmt.Errorf("ask trino: %w", err)
 		}
-		for name, value := range map[string]string{"X-Trino-User": "test", "X-Trino-Catalog": "lake", "X-Trino-Schema": "lake", "X-Trino-Time-Zone": "UTC"} {
+		for name, value := range map[string]string{"X-Trino-User": "test", "X-Trino-Catalog": s.catalog.Name, "X-Trino-Schema": s.catalog.Schema, "X-Trino-Time-Zone": "UTC"} {
 			request.Header.Set(name, value)
 		}
 		p, err := fetch(request)
@@ -208,7 +213,7 @@ func fetch(request *http.Request) (page, error) {
 	if err != nil {
 		return p, fmt.Errorf("ask trino: %w", err)
 	}
-	defer response.Body.Close()
+	defer response.Body.Close() //nolint:errcheck // it was only read
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
 		return p, fmt.Errorf("read answer: %w", err)
