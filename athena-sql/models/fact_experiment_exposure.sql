@@ -68,7 +68,7 @@ select
     a.last_exposure_ts,
     from_base(substr(to_hex(md5(to_utf8(a.unit_id || ' ' || a.variant || ' '
         || cast(date_diff('millisecond', timestamp '1970-01-01 00:00:00', a.first_exposure_ts) as varchar) || ' '
-        || cast(coalesce(i.ids, 0) as varchar)))), 1, 13), 16) as fingerprint,
+        || cast(coalesce(i.ids, 0) as varchar)))), 1, 15), 16) as fingerprint,
     cast(cast(a.first_exposure_ts as date) as varchar) as exposure_date
 from unit as a
 left join ids as i on i.unit_id = a.unit_id

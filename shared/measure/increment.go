@@ -125,7 +125,7 @@ func (m *Measurer) increment(ctx context.Context, e *experiment.Experiment, metr
 }
 
 // version changes when the SQL of totals comes to mean something else.
-const version = 2
+const version = 3
 
 // days tells what the partition of each day of a table of facts is.
 func (m *Measurer) days(ctx context.Context, t metric.Table) (map[string]string, error) {

@@ -117,7 +117,7 @@ func TestIncrementsAgree(t *testing.T) {
 				}
 			}
 			metrics := manyMetrics(rng)
-			advanced := 0
+			advanced, kept := 0, 0
 			for n := 1; n < worldDays+4; n++ {
 				var today []event
 				for i, e := range w.events {
@@ -149,6 +149,9 @@ func TestIncrementsAgree(t *testing.T) {
 						if strings.Contains(sql, "join fact_user_metric_x as s") {
 							advanced++
 						}
+						if strings.Contains(sql, "on s.exposure_date = x.exposure_date") {
+							kept++
+						}
 						if found := dialect.Check(sql); len(found) > 0 {
 							t.Fatalf("not in the dialect: %v", found)
 						}
@@ -156,7 +159,7 @@ func TestIncrementsAgree(t *testing.T) {
 					compareCells(t, n, h.cells(t, e, metrics, day(n)), got)
 				}
 			}
-			t.Logf("%d looks added to totals, %d cohorts were measured anew, %d for a unit", advanced, anew, late)
+			t.Logf("%d looks added to totals, %d kept closed cohorts, %d cohorts were measured anew, %d for a unit", advanced, kept, anew, late)
 			total += advanced
 		})
 	}
@@ -232,5 +235,43 @@ func TestAUnitMovesToAnotherCohort(t *testing.T) {
 	after := look()
 	if len(before) != 2 || len(after) != 2 || before[0].Units != 1 || after[0].Units != 2 || after[0].MeanY != 15 || after[1].MeanY != 70 {
 		t.Errorf("before %+v\nafter %+v", before, after)
+	}
+}
+
+// A cohort whose windows have ended is not measured anew when a unit leaves it, and is when one turns out to be somebody else.
+func TestAClosedCohortLosesAUnit(t *testing.T) {
+	h := &history{home: newHome(t), arrived: map[string][]event{}, people: map[string]string{}}
+	engine := &spy{Engine: h.warehouse, t: t}
+	h.measurer.Engine = engine
+	h.arrive(t, []event{
+		exposed("x", "a:1", "control", day(0)), ordered("a:1", day(0).Add(hour), 10),
+		exposed("x", "a:2", "control", day(0)), ordered("a:2", day(0).Add(hour), 30),
+		exposed("x", "a:3", "control", day(0)), ordered("a:3", day(0).Add(hour), 70),
+		ordered("a:4", day(0).Add(2*hour), 5),
+	})
+	h.resolve(t)
+	metrics := []metric.Metric{
+		{Name: "spent", Kind: metric.Mean, Window: days(0, 1), Numerator: revenue()},
+		{Name: "soon", Kind: metric.TimeToEvent, Window: days(0, 1), Numerator: orders()},
+	}
+	e := running("x", 9, metrics...)
+	look := func(n int) (cells []measure.Statistic, unloads []string) {
+		before := len(engine.unloads)
+		cells, _ = h.run(t, []*experiment.Experiment{e}, metrics, day(n))
+		compareCells(t, n, h.cells(t, e, metrics, day(n)), cells)
+		return cells, engine.unloads[before:]
+	}
+	look(4)
+	h.arrive(t, []event{exposed("x", "a:3", "treatment", day(4))})
+	h.resolve(t)
+	cells, unloads := look(6)
+	if len(unloads) != 1 || strings.Contains(unloads[0], "fact_event") || len(cells) != 2 || cells[0].Units != 2 || cells[1].MeanY != 20 {
+		t.Errorf("%+v\n%s", cells, strings.Join(unloads, "\n\n"))
+	}
+	h.people["a:4"] = "a:2"
+	h.resolve(t)
+	cells, unloads = look(7)
+	if len(unloads) != 2 || !strings.Contains(unloads[1], "fact_event") || len(cells) != 2 || cells[1].MeanY != 22.5 {
+		t.Errorf("%+v\n%s", cells, strings.Join(unloads, "\n\n"))
 	}
 }

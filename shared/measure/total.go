@@ -48,7 +48,7 @@ func (c cohortPlan) closed(metrics []metric.Metric) bool {
 	return c.old && c.from.After(dateOf(c.date).AddDate(0, 0, after))
 }
 
-// totals is the SELECT of the new rows of some cohorts: a row per unit, the day of first exposure last. A part stands in
+// totals is the SELECT of the new rows of some cohorts: a row per unit, known by its fingerprint, the day of first exposure last. A part stands in
 // two columns, y0 of the settled days and y0_last of those from settled on.
 //
 // since is the first day that the row's facts are of, counted from the cohort's. Of a unit without an old row in a cohort
@@ -76,8 +76,8 @@ func (q *query) totals(cohorts []cohortPlan, settled time.Time) string {
 	return with + strings.Join(selects, "\nunion all\n")
 }
 
-// kept are the rows of closed cohorts whose units are still what they were. Fingerprints tell: to read the units' ids
-// would cost more than all else about these cohorts.
+// kept are the rows of closed cohorts whose units are still what they were. To read the units' ids would cost more than all
+// else about these cohorts.
 func (q *query) kept(cohorts []cohortPlan) string {
 	var columns strings.Builder
 	for _, p := range q.allParts() {
@@ -85,7 +85,6 @@ func (q *query) kept(cohorts []cohortPlan) string {
 	}
 	in := "exposure_date in (" + dates(cohorts, everyCohort) + ")"
 	return fmt.Sprintf(`select
-    coalesce(s.unit_id, '') as unit_id,
     coalesce(s.variant, '') as variant,
     x.fingerprint,
     coalesce(s.since, 1) as since%s,
@@ -139,12 +138,11 @@ func (q *query) added(cohorts []cohortPlan, settled time.Time) string {
 		since = "coalesce(s.since, x.since)"
 		join = fmt.Sprintf(`
 left join %s as s
-    on s.unit_id = x.unit_id
+    on s.exposure_date = x.exposure_date
     and s.fingerprint = x.fingerprint
     and s.exposure_date in (%s)`, Totals(q.experiment.ID), old)
 	}
 	return `select
-    x.unit_id,
     x.variant,
     x.fingerprint,
     ` + since + ` as since` + columns.String() + `,
@@ -261,7 +259,6 @@ func (q *query) allParts() []partOf {
 // totalColumns are the columns of the table of totals.
 func (q *query) totalColumns() []lake.Column {
 	out := []lake.Column{
-		{Name: "unit_id", Type: "varchar"},
 		{Name: "variant", Type: "varchar"},
 		{Name: "fingerprint", Type: "bigint"},
 		{Name: "since", Type: "bigint"},
