@@ -18,6 +18,7 @@ import (
 	"verdict/shared/lake"
 	"verdict/shared/privacy"
 	"verdict/shared/redact"
+	"verdict/shared/table/foreign"
 )
 
 // privacy is `verdict privacy erase|export|audit`.
@@ -165,7 +166,7 @@ func (p program) officer(ctx context.Context, of personal) (*privacy.Officer, *h
 	if err != nil {
 		return nil, nil, errors.Join(err, h.close())
 	}
-	return h.pipeline().Officer(h.store, key), h, nil
+	return h.pipeline().Officer(h.store, key, foreign.EachRow), h, nil
 }
 
 // privacyKey is the key of a lake on one machine, which is made when it is first needed: a file that only its owner reads.

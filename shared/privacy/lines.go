@@ -15,7 +15,6 @@ import (
 	"verdict/shared/fault"
 	"verdict/shared/lake"
 	"verdict/shared/land"
-	"verdict/shared/table"
 )
 
 // The areas of the lake that hold lines.
@@ -48,7 +47,7 @@ func (o *Officer) files(ctx context.Context, p person) ([]touched, error) {
 		if err != nil {
 			return nil, err
 		}
-		_, found, err := p.without(ctx, key, body)
+		_, found, err := o.without(ctx, p, key, body)
 		if err != nil {
 			return nil, fmt.Errorf("search %s: %w", key, err)
 		}
@@ -99,7 +98,7 @@ func (o *Officer) rewrite(ctx context.Context, p person, key string) error {
 	if err != nil {
 		return err
 	}
-	rest, found, err := p.without(ctx, key, body)
+	rest, found, err := o.without(ctx, p, key, body)
 	if err != nil {
 		return fmt.Errorf("rewrite %s: %w", key, err)
 	}
@@ -113,10 +112,10 @@ func (o *Officer) rewrite(ctx context.Context, p person, key string) error {
 
 // without is a file without the person's lines, in the same form, and what was taken out. Parquet becomes lines of
 // JSON: a replay reads either by what it is, not by its name.
-func (p person) without(ctx context.Context, key string, body []byte) (rest []byte, found touched, err error) {
+func (o *Officer) without(ctx context.Context, p person, key string, body []byte) (rest []byte, found touched, err error) {
 	found.Key = key
 	area := found.area()
-	lines, packed, err := unpack(ctx, body)
+	lines, packed, err := o.unpack(ctx, body)
 	if err != nil {
 		return nil, found, err
 	}
@@ -183,10 +182,10 @@ func (p person) undelivered(v *fastjson.Value) bool {
 }
 
 // unpack takes a file apart into lines, each with its end.
-func unpack(ctx context.Context, body []byte) (lines [][]byte, packed bool, err error) {
+func (o *Officer) unpack(ctx context.Context, body []byte) (lines [][]byte, packed bool, err error) {
 	switch {
 	case bytes.HasPrefix(body, []byte("PAR1")):
-		err = table.EachRow(ctx, bytes.NewReader(body), int64(len(body)), func(row []byte, _ float64) error {
+		err = o.Parquet(ctx, bytes.NewReader(body), int64(len(body)), func(row []byte, _ float64) error {
 			lines = append(lines, append(bytes.Clone(row), '\n'))
 			return nil
 		})

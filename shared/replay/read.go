@@ -14,7 +14,7 @@ import (
 
 	"verdict/shared/fault"
 	"verdict/shared/lake"
-	"verdict/shared/table"
+	"verdict/shared/table/foreign"
 )
 
 const (
@@ -32,7 +32,7 @@ func rows(ctx context.Context, f lake.File, moved func(read int64), each func(v 
 	}
 	if string(head[:n]) == "PAR1" {
 		var parser fastjson.Parser
-		return table.EachRow(ctx, f, f.Size(), func(text []byte, share float64) error {
+		return foreign.EachRow(ctx, f, f.Size(), func(text []byte, share float64) error {
 			moved(int64(share * float64(f.Size())))
 			v, err := parser.ParseBytes(text)
 			if err != nil {
