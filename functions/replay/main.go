@@ -15,6 +15,7 @@ import (
 	"verdict/shared/lambdaio"
 	"verdict/shared/project"
 	"verdict/shared/replay"
+	"verdict/shared/table/foreign"
 )
 
 func main() {
@@ -23,7 +24,7 @@ func main() {
 	bucket := lambdaio.Must(home.Objects())
 	plan := lambdaio.Must(project.BuiltIn()).Plan
 	inbox := &replay.Inbox{
-		Replayer: &replay.Replayer{Plan: plan, Mapping: lambdaio.Must(replay.LoadMapping(events.Files, plan)), Objects: bucket},
+		Replayer: &replay.Replayer{Plan: plan, Mapping: lambdaio.Must(replay.LoadMapping(events.Files, plan)), Objects: bucket, Parquet: foreign.EachRow},
 		Source:   bucket,
 		Told:     func(r replay.Report) { log.Info("replayed", slog.Any("report", r)) },
 	}

@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"verdict/shared/fault"
 	"verdict/shared/lake"
 	"verdict/shared/redact"
+	"verdict/shared/replay"
 )
 
 // Where things stand in the lake.
@@ -45,12 +45,8 @@ type Officer struct {
 	Now     func() time.Time
 	// Rebuild brings the tables up to date with what has landed.
 	Rebuild func(context.Context) error
-	Parquet Parquet
+	Parquet replay.Parquet
 }
-
-// Parquet reads a Parquet file that somebody has put into the inbox, row by row as JSON. It is given, since what reads
-// any file is heavy, and the pipeline's functions know the officer without ever calling.
-type Parquet func(ctx context.Context, in io.ReaderAt, size int64, each func(row []byte, share float64) error) error
 
 // Action is what can be asked for.
 type Action string

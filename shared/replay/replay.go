@@ -33,7 +33,12 @@ type Replayer struct {
 	Mapping *Mapping
 	Objects lake.Objects
 	Erased  Erased // may be nil
+	Parquet Parquet
 }
+
+// Parquet reads a Parquet file that others wrote, and hands over each row as a JSON object with the share of the file
+// that was read. It is given: what reads any such file is heavy, and of those who link this package few read one.
+type Parquet func(ctx context.Context, in io.ReaderAt, size int64, each func(row []byte, share float64) error) error
 
 // Erased knows who was erased from the lake. What it loads, which may be nil, tells whether an event is of somebody who
 // was erased after it: such an event does not come back.
@@ -201,7 +206,7 @@ type sink interface {
 func (r *Replayer) read(ctx context.Context, job *Job, moved func(int64), to sink) error {
 	var arena fastjson.Arena
 	n := 0
-	err := rows(ctx, job.File, moved, func(v *fastjson.Value) error {
+	err := rows(ctx, r.Parquet, job.File, moved, func(v *fastjson.Value) error {
 		n++
 		to.row()
 		arena.Reset()

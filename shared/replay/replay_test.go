@@ -27,6 +27,7 @@ import (
 	"verdict/shared/plan"
 	"verdict/shared/replay"
 	"verdict/shared/replay/replaytest"
+	"verdict/shared/table/foreign"
 )
 
 func replayer(t *testing.T) (*replay.Replayer, *directory.Store) {
@@ -40,7 +41,7 @@ func replayer(t *testing.T) (*replay.Replayer, *directory.Store) {
 		t.Fatal(err)
 	}
 	s := &directory.Store{Root: t.TempDir()}
-	return &replay.Replayer{Plan: p, Mapping: m, Objects: s}, s
+	return &replay.Replayer{Plan: p, Mapping: m, Objects: s, Parquet: foreign.EachRow}, s
 }
 
 func write(t *testing.T, text string) lake.File {
