@@ -87,7 +87,7 @@ type Scan struct {
 
 // Schedule says when each job runs, as EventBridge Scheduler writes it, in UTC.
 type Schedule struct {
-	Replay, Model, Resolve, Evaluate, Decide, Notify, Monitor string
+	Replay, Model, Resolve, Evaluate, Decide, Notify, Monitor, Privacy string
 }
 
 // Flags is where flags are read and moved.
@@ -141,7 +141,7 @@ func (e Environment) check() error {
 	must(e.RawDays >= 0, "RawDays must not be negative")
 	must(e.LogDays != "", "LogDays must be set")
 	must(min(e.ScanGiB.Pipeline, e.ScanGiB.API, e.ScanGiB.AdHoc) >= 1, "ScanGiB must be at least 1 for Pipeline, API and AdHoc")
-	for _, s := range []string{e.Schedule.Replay, e.Schedule.Model, e.Schedule.Resolve, e.Schedule.Evaluate, e.Schedule.Decide, e.Schedule.Notify, e.Schedule.Monitor} {
+	for _, s := range []string{e.Schedule.Replay, e.Schedule.Model, e.Schedule.Resolve, e.Schedule.Evaluate, e.Schedule.Decide, e.Schedule.Notify, e.Schedule.Monitor, e.Schedule.Privacy} {
 		must(matches(`rate\(.+\)|cron\(.+\)`, s), "Schedule %q must be rate(...) or cron(...)", s)
 	}
 	must(e.Budget.Month >= 0 && e.Budget.Day >= 0, "Budget must not be negative")

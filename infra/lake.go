@@ -24,6 +24,9 @@ const (
 	restatements  = "restatements/"  // decisions, taken again on events that came late
 	bundles       = "bundles/"       // what each decision rests on, to recompute it
 	registrations = "registrations/" // experiments, as they were defined at their start and later
+	persons       = "privacy/"       // requests for persons, and what follows
+	requests      = "privacy/requests/"
+	handedOver    = "privacy/exports/"
 	audits        = "privacy/audit/" // who was erased and how many lines that was: the ledger counts them
 	notifications = "notifications/"
 	told          = "lineage/" // what each run read and wrote
@@ -92,6 +95,14 @@ func (l lake) writing(prefixes ...string) []awsiam.PolicyStatement {
 	return []awsiam.PolicyStatement{
 		allow([]string{"s3:ListBucketMultipartUploads"}, l.bucket.BucketArn()),
 		allow([]string{"s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"}, l.under(prefixes...)...),
+	}
+}
+
+// erasing allows to read, rewrite and erase below the prefixes, for good: what was erased is in no version.
+func (l lake) erasing(prefixes ...string) []awsiam.PolicyStatement {
+	return []awsiam.PolicyStatement{
+		allow([]string{"s3:ListBucketVersions"}, l.bucket.BucketArn()),
+		allow([]string{"s3:DeleteObjectVersion"}, l.under(prefixes...)...),
 	}
 }
 

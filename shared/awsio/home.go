@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -17,6 +18,7 @@ import (
 	"verdict/shared/awsio/secret"
 	"verdict/shared/awsio/setting"
 	"verdict/shared/fault"
+	"verdict/shared/redact"
 )
 
 // Home builds adapters. What a variable is missing for is fault.Invalid and names the variable.
@@ -89,6 +91,12 @@ func (h *Home) Secret(ctx context.Context, name string) (string, error) {
 		return "", err
 	}
 	return h.secrets.Get(ctx, id)
+}
+
+// PrivacyKey is the key under which persons are hashed; fault.NotFound while nobody has made one.
+func (h *Home) PrivacyKey(ctx context.Context) (redact.Key, error) {
+	text, err := h.Secret(ctx, setting.PrivacyKey)
+	return redact.Key(strings.TrimSpace(text)), err
 }
 
 // WriteKeys are the collector's keys and the namespace of each.

@@ -46,6 +46,8 @@ type Officer struct {
 	// Rebuild brings the tables up to date with what has landed.
 	Rebuild func(context.Context) error
 	Parquet replay.Parquet
+	// Settle is how long a request waits until all that was accepted before it has landed.
+	Settle time.Duration
 }
 
 // Action is what can be asked for.
