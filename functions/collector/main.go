@@ -33,6 +33,7 @@ func main() {
 		Now:        time.Now,
 		Meter:      &emf.Collector{W: os.Stdout, Now: time.Now, Log: log},
 		Origins:    lambdaio.Must(origins, origins.Check()),
+		PrivacyKey: home.PrivacyKey,
 		Cookie:     collect.Cookie{Domain: lambdaio.Must(home.Setting(setting.CookieDomain)), New: uuid.NewString},
 	}))
 }

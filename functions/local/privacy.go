@@ -186,5 +186,9 @@ func privacyKey(ctx context.Context, objects lake.Objects) (redact.Key, error) {
 
 // suppression is who was erased from a lake.
 func suppression(objects lake.Objects) *privacy.Suppression {
-	return &privacy.Suppression{Objects: objects, Key: func(ctx context.Context) (redact.Key, error) { return privacyKey(ctx, objects) }}
+	return &privacy.Suppression{Objects: objects, Key: keyOf(objects)}
+}
+
+func keyOf(objects lake.Objects) func(context.Context) (redact.Key, error) {
+	return func(ctx context.Context) (redact.Key, error) { return privacyKey(ctx, objects) }
 }

@@ -40,7 +40,7 @@ func (p program) replayFiles(ctx context.Context, flags *flag.FlagSet, args []st
 		return err
 	}
 	store := &directory.Store{Root: *lakeDir}
-	r := &replay.Replayer{Plan: d.Plan, Mapping: d.replay, Objects: store, Erased: suppression(store), Parquet: foreign.EachRow}
+	r := &replay.Replayer{Plan: d.Plan, Mapping: d.replay, Objects: store, Erased: suppression(store), Parquet: foreign.EachRow, Key: keyOf(store)}
 	lock, err := lockLake(*lakeDir)
 	if err != nil {
 		return err

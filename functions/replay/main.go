@@ -26,7 +26,7 @@ func main() {
 	plan := lambdaio.Must(project.BuiltIn()).Plan
 	erased := &privacy.Suppression{Objects: bucket, Key: home.PrivacyKey}
 	inbox := &replay.Inbox{
-		Replayer: &replay.Replayer{Plan: plan, Mapping: lambdaio.Must(replay.LoadMapping(events.Files, plan)), Objects: bucket, Parquet: foreign.EachRow, Erased: erased},
+		Replayer: &replay.Replayer{Plan: plan, Mapping: lambdaio.Must(replay.LoadMapping(events.Files, plan)), Objects: bucket, Parquet: foreign.EachRow, Erased: erased, Key: home.PrivacyKey},
 		Source:   bucket,
 		Told:     func(r replay.Report) { log.Info("replayed", slog.Any("report", r)) },
 	}

@@ -16,6 +16,7 @@ import (
 	"verdict/shared/experiment"
 	"verdict/shared/fault"
 	"verdict/shared/lake"
+	"verdict/shared/redact"
 	"verdict/shared/table"
 )
 
@@ -195,7 +196,7 @@ func agrees(by []Bucketer, x exposure) (says string, known bool, err error) {
 	got := map[string]bool{}
 	for _, b := range by {
 		for _, id := range []string{x.User, x.Anonymous} {
-			if id == "" {
+			if id == "" || redact.Hashed(id) {
 				continue
 			}
 			variation, err := b.Variation(x.Experiment, id)
@@ -214,7 +215,7 @@ func agrees(by []Bucketer, x exposure) (says string, known bool, err error) {
 			got[variation] = true
 		}
 	}
-	if !known {
+	if !known || redact.Hashed(x.User) || redact.Hashed(x.Anonymous) { // the platform was asked with what the hash stands for
 		return "", false, nil
 	}
 	others := strings.Join(slices.Sorted(maps.Keys(got)), " or ")
