@@ -26,6 +26,7 @@ func functionNames() []string {
 type functions struct {
 	environment  Environment
 	build        string
+	hashes       bool // the tracking plan wants ids hashed
 	architecture awslambda.Architecture
 }
 

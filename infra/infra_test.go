@@ -830,6 +830,32 @@ func TestWhatIsKeptForAWhileGoes(t *testing.T) {
 	}
 }
 
+// The collector may read the key of hashes when the tracking plan has it hash ids, and only then.
+func TestTheCollectorIsGivenTheKeyThatThePlanAsksFor(t *testing.T) {
+	folder := t.TempDir()
+	if err := build(folder); err != nil {
+		t.Fatal(err)
+	}
+	e := dev()
+	for _, hashes := range []bool{false, true} {
+		stage := awscdk.NewStage(awscdk.NewApp(&awscdk.AppProps{Outdir: jsii.String(filepath.Join(folder, "cdk.out"))}), &e.Name, nil)
+		d, err := newData(stage, e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stack := newStack(stage, e, "app", "", "one function")
+		newCollector(stack, functions{environment: e, build: filepath.Join(folder, "arm64"), architecture: architectures()["arm64"], hashes: hashes}, d)
+		for id, r := range in(*assertions.Template_FromStack(stack, nil).ToJSON(), "Resources") {
+			r := r.(object)
+			switch kind := r["Type"]; {
+			case kind == "AWS::IAM::Policy" && strings.Contains(text(r["Properties"]), "SecretsPrivacy") != hashes,
+				kind == "AWS::Lambda::Function" && (in(r, "Properties", "Environment", "Variables")[setting.PrivacyKey] != nil) != hashes:
+				t.Errorf("hashes %t: %s has %s", hashes, id, text(r["Properties"]))
+			}
+		}
+	}
+}
+
 // Only what must delete may, and never the trail of what it deleted, nor decisions and what they rest on.
 func TestOnlyTheOfficerErases(t *testing.T) {
 	got := map[string][]string{}

@@ -193,10 +193,13 @@ limit %d`, asOf.UTC().AddDate(0, 0, -1).Format(time.DateOnly), most))
 // agrees tells whether a configuration gives the exposure's variant to either of its ids: which of them the site asks
 // with is its own affair. says is what all of them say instead; known is false where none has the rule.
 func agrees(by []Bucketer, x exposure) (says string, known bool, err error) {
+	if redact.Hashed(x.User) || redact.Hashed(x.Anonymous) { // the platform may have been asked with what the hash stands for
+		return "", false, nil
+	}
 	got := map[string]bool{}
 	for _, b := range by {
 		for _, id := range []string{x.User, x.Anonymous} {
-			if id == "" || redact.Hashed(id) {
+			if id == "" {
 				continue
 			}
 			variation, err := b.Variation(x.Experiment, id)
@@ -215,7 +218,7 @@ func agrees(by []Bucketer, x exposure) (says string, known bool, err error) {
 			got[variation] = true
 		}
 	}
-	if !known || redact.Hashed(x.User) || redact.Hashed(x.Anonymous) { // the platform was asked with what the hash stands for
+	if !known {
 		return "", false, nil
 	}
 	others := strings.Join(slices.Sorted(maps.Keys(got)), " or ")
