@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"net/mail"
 	"regexp"
 	"slices"
@@ -17,6 +16,7 @@ import (
 	"verdict/shared/awsio/setting"
 	"verdict/shared/collect"
 	"verdict/shared/notify"
+	"verdict/shared/privacy"
 )
 
 // Environment is everything in which one deployment differs from another.
@@ -40,7 +40,7 @@ type Environment struct {
 	JobMemory         float64       // MB
 
 	RawDays   float64               // how long landed events are kept; 0: for ever
-	Retention map[string]float64    // likewise of a namespace that keeps them for a shorter time
+	Retention privacy.Retention     // likewise of namespaces that keep them for a shorter time
 	LogDays   awslogs.RetentionDays // likewise of all logs
 	ScanGiB   Scan                  // Athena cancels a query that would read more
 	Schedule  Schedule
@@ -144,10 +144,9 @@ func (e Environment) check() error {
 	must(e.CollectorMemory >= 128 && e.JobMemory >= 128, "CollectorMemory and JobMemory must be at least 128 MB, as Lambda demands")
 	must(e.RawDays >= 0, "RawDays must not be negative")
 	for _, n := range slices.Sorted(maps.Keys(e.Retention)) {
-		days := e.Retention[n]
 		must(slices.Contains(e.Namespaces, n), "Retention: %q is no namespace", n)
-		must(days >= 1 && days == math.Trunc(days), "Retention: %s must keep events for one day at least, and whole ones", n)
-		must(e.RawDays == 0 || days <= e.RawDays, "Retention: %s cannot keep events for longer than RawDays", n)
+		must(e.Retention[n] >= 1, "Retention: %s must keep events for one day at least", n)
+		must(e.RawDays == 0 || float64(e.Retention[n]) <= e.RawDays, "Retention: %s cannot keep events for longer than RawDays", n)
 	}
 	must(e.LogDays != "", "LogDays must be set")
 	must(min(e.ScanGiB.Pipeline, e.ScanGiB.API, e.ScanGiB.AdHoc) >= 1, "ScanGiB must be at least 1 for Pipeline, API and AdHoc")

@@ -23,6 +23,7 @@ import (
 	"verdict/shared/lambdaio"
 	"verdict/shared/model"
 	"verdict/shared/monitor"
+	"verdict/shared/privacy"
 )
 
 func TestMain(m *testing.M) {
@@ -742,9 +743,9 @@ func TestABrokenEnvironmentSaysWhatIsWrong(t *testing.T) {
 		"buffer":      {func(e *Environment) { e.Buffer = time.Second }, "dev: Buffer 1s must be from 1m to 15m"},
 		"memory":      {func(e *Environment) { e.JobMemory = 64 }, "must be at least 128 MB"},
 		"retention":   {func(e *Environment) { e.RawDays = -1 }, "dev: RawDays must not be negative"},
-		"whose":       {func(e *Environment) { e.Retention = map[string]float64{"game": 7} }, `dev: Retention: "game" is no namespace`},
-		"no days":     {func(e *Environment) { e.Retention = map[string]float64{"shop": 0.5} }, "dev: Retention: shop must keep events for one day at least, and whole ones"},
-		"too long":    {func(e *Environment) { e.Retention = map[string]float64{"shop": 31} }, "dev: Retention: shop cannot keep events for longer than RawDays"},
+		"whose":       {func(e *Environment) { e.Retention = privacy.Retention{"game": 7} }, `dev: Retention: "game" is no namespace`},
+		"no days":     {func(e *Environment) { e.Retention = privacy.Retention{"shop": 0} }, "dev: Retention: shop must keep events for one day at least"},
+		"too long":    {func(e *Environment) { e.Retention = privacy.Retention{"shop": 31} }, "dev: Retention: shop cannot keep events for longer than RawDays"},
 		"logs":        {func(e *Environment) { e.LogDays = "" }, "dev: LogDays must be set"},
 		"scan":        {func(e *Environment) { e.ScanGiB.API = 0 }, "dev: ScanGiB must be at least 1"},
 		"schedule":    {func(e *Environment) { e.Schedule.Decide = "hourly" }, `dev: Schedule "hourly" must be rate(...) or cron(...)`},
@@ -804,7 +805,7 @@ func TestAMissingBuildSaysHowToMakeIt(t *testing.T) {
 // its events for less time than the others.
 func TestWhatIsKeptForAWhileGoes(t *testing.T) {
 	e := dev()
-	e.Namespaces, e.Retention = []string{"shop", "games"}, map[string]float64{"games": 7}
+	e.Namespaces, e.Retention = []string{"shop", "games"}, privacy.Retention{"games": 7}
 	folder := t.TempDir()
 	if err := build(folder); err != nil {
 		t.Fatal(err)

@@ -72,8 +72,8 @@ func newLake(scope constructs.Construct, e Environment) lake {
 	}
 	// Of rules that meet, S3 follows the shortest.
 	for _, namespace := range slices.Sorted(maps.Keys(e.Retention)) {
-		for _, area := range []string{raw, quarantine} {
-			rules = append(rules, expire(area+"namespace="+namespace+"/", e.Retention[namespace]))
+		for _, prefix := range e.Retention.Prefixes(namespace) {
+			rules = append(rules, expire(prefix, float64(e.Retention[namespace])))
 		}
 	}
 	return lake{awss3.NewBucket(scope, jsii.String("Bucket"), &awss3.BucketProps{

@@ -21,13 +21,15 @@ import (
 	"verdict/shared/table/foreign"
 )
 
-// privacy is `verdict privacy erase|export|audit`.
+// privacy is `verdict privacy erase|export|sweep|audit`.
 func (p program) privacy(ctx context.Context, flags *flag.FlagSet, args []string) error {
 	flags.Usage = func() {
 		fmt.Fprint(p.err, `verdict privacy erase [--lake DIR] [--by NAME] ID...
   take all that is held about a person out of the lake; without an ID, complete what was cut off
 verdict privacy export [--lake DIR] [--by NAME] [--out FILE] ID...
   write all that is held about a person as JSON Lines
+verdict privacy sweep [--lake DIR] [--by NAME] --keep "NAMESPACE=DAYS ..."
+  remove the landed events of days that are older than their namespace keeps them
 verdict privacy audit [--lake DIR]
   show what was done, when and by whom
 
@@ -36,15 +38,15 @@ An ID is u:… of a user or a:… of a browser; one of a person's is enough.
 	}
 	if len(args) == 0 {
 		flags.Usage()
-		return wrongUse("privacy wants one of erase, export, audit")
+		return wrongUse("privacy wants one of erase, export, sweep, audit")
 	}
 	verb, rest := args[0], args[1:]
 	do := map[string]func(program, context.Context, *flag.FlagSet, []string) error{
-		"erase": program.erase, "export": program.export, "audit": program.audits,
+		"erase": program.erase, "export": program.export, "sweep": program.sweep, "audit": program.audits,
 	}[verb]
 	if do == nil {
 		flags.Usage()
-		return wrongUse("privacy wants one of erase, export, audit, not %q", verb)
+		return wrongUse("privacy wants one of erase, export, sweep, audit, not %q", verb)
 	}
 	return do(p, ctx, flags, rest)
 }
@@ -123,6 +125,31 @@ func (p program) export(ctx context.Context, flags *flag.FlagSet, args []string)
 	}
 	fmt.Fprintf(p.err, "%d rows of %d ids.\n", rows, len(a.Persons))
 	return nil
+}
+
+func (p program) sweep(ctx context.Context, flags *flag.FlagSet, args []string) error {
+	of := p.personal(flags)
+	keep := flags.String("keep", "", `days for which namespaces keep what has landed, such as "games=30 shop=400"`)
+	if err := parse(flags, args, 0); err != nil {
+		return err
+	}
+	keeps, err := privacy.ParseRetention(*keep)
+	if err != nil {
+		return err
+	}
+	if len(keeps) == 0 {
+		return wrongUse("privacy sweep wants --keep, such as --keep games=30")
+	}
+	officer, h, err := p.officer(ctx, of)
+	if err != nil {
+		return err
+	}
+	defer h.close() //nolint:errcheck // everything is written by now
+	a, err := officer.Sweep(ctx, keeps, *of.by)
+	if err == nil {
+		fmt.Fprintf(p.out, "Removed %d files of days that are no longer kept.\n", a.Files)
+	}
+	return err
 }
 
 func (p program) audits(ctx context.Context, flags *flag.FlagSet, args []string) error {

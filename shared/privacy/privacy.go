@@ -59,6 +59,9 @@ const (
 	Export Action = "export"
 )
 
+// Swept is in the audit trail beside them: nobody asks for it by a request.
+const Swept Action = "sweep"
+
 // Request is somebody's wish, and who answers for it being theirs.
 type Request struct {
 	Action Action    `json:"action"`
