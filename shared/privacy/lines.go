@@ -133,17 +133,23 @@ func (o *Officer) without(ctx context.Context, p person, key string, body []byte
 			hours[hour]++
 		}
 	}
-	for hour, n := range hours {
-		hour.Lines = n
-		found.Hours = append(found.Hours, hour)
-	}
-	slices.SortFunc(found.Hours, func(a, b Hour) int { return strings.Compare(a.Namespace+a.Hour, b.Namespace+b.Hour) })
+	found.Hours = sortedHours(hours)
 	if packed {
 		rest, err = land.Compress(kept...)
 	} else {
 		rest = bytes.Join(kept, nil)
 	}
 	return rest, found, err
+}
+
+// sortedHours lists hours, each with how many lines it has.
+func sortedHours(hours map[Hour]int64) (out []Hour) {
+	for hour, n := range hours {
+		hour.Lines = n
+		out = append(out, hour)
+	}
+	slices.SortFunc(out, func(a, b Hour) int { return strings.Compare(a.Area+a.Namespace+a.Hour, b.Area+b.Namespace+b.Hour) })
+	return out
 }
 
 // owns tells whether a line is the person's, and under which hour the collector has counted it, if it has. A line
@@ -159,11 +165,16 @@ func (p person) owns(parser *fastjson.Parser, area string, line []byte) (mine bo
 	case undeliverable:
 		return p.undelivered(v), hour
 	}
+	return p.landed(v), counted(v, area)
+}
+
+// counted is the hour under which the collector has counted a landed line; none of one that was replayed.
+func counted(v *fastjson.Value, area string) (hour Hour) {
 	received := v.GetStringBytes("received_ts")
 	if at := len("2006-01-02T15"); !v.Exists("source") && len(received) >= at {
 		hour = Hour{Namespace: string(v.GetStringBytes("namespace")), Hour: string(received[:at]), Area: area}
 	}
-	return p.landed(v), hour
+	return hour
 }
 
 // undelivered looks into what Firehose could not deliver: a record that it kept as it was, and says why.

@@ -2,6 +2,7 @@ package privacy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -9,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/valyala/fastjson"
 
 	"verdict/shared/fault"
 )
@@ -58,38 +61,60 @@ func (o *Officer) Sweep(ctx context.Context, keeps Retention, by string) (Audit,
 	}
 	now := o.Now().UTC()
 	a := Audit{Action: Swept, By: by, At: now}
+	hours := map[Hour]int64{} // late events of an old day have just been counted by the collector: the books must balance
+	var failed error
 	for _, namespace := range slices.Sorted(maps.Keys(keeps)) {
 		first := now.AddDate(0, 0, -keeps[namespace]).Format(time.DateOnly)
 		for _, prefix := range keeps.Prefixes(namespace) {
-			n, err := o.removeBefore(ctx, prefix, first)
-			a.Files += n
-			if err != nil {
-				return a, fmt.Errorf("sweep %s: %w", prefix, err)
+			if err := o.removeBefore(ctx, prefix, first, &a.Files, hours); err != nil {
+				failed = errors.Join(failed, fmt.Errorf("sweep %s: %w", prefix, err))
 			}
 		}
 	}
-	a.Done = o.Now().UTC()
+	a.Done, a.Erased = o.Now().UTC(), sortedHours(hours)
 	if a.Files == 0 {
-		return a, nil
+		return a, failed
 	}
-	return a, o.audit(ctx, Request{Action: Swept, By: by, At: now}, a)
+	return a, errors.Join(failed, o.audit(ctx, Request{Action: Swept, By: by, At: now}, a))
 }
 
 // removeBefore removes the files of days before one.
-func (o *Officer) removeBefore(ctx context.Context, prefix, first string) (n int, err error) {
+func (o *Officer) removeBefore(ctx context.Context, prefix, first string, files *int, hours map[Hour]int64) error {
 	objects, err := o.Store.List(ctx, prefix)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	for _, object := range objects {
 		day, _, ok := strings.Cut(strings.TrimPrefix(object.Key, prefix+"event_date="), "/")
 		if _, err := time.Parse(time.DateOnly, day); !ok || err != nil || day >= first {
 			continue
 		}
-		if err := o.Store.Delete(ctx, object.Key); err != nil {
-			return n, err
+		body, err := o.Store.Get(ctx, object.Key)
+		if err == nil {
+			err = o.Store.Delete(ctx, object.Key)
 		}
-		n++
+		if err != nil {
+			return err
+		}
+		*files++
+		area, _, _ := strings.Cut(prefix, "/")
+		o.count(ctx, body, area, hours)
 	}
-	return n, nil
+	return nil
+}
+
+// count adds the lines of a file to the hours under which the collector has counted them. What cannot be read it had not.
+func (o *Officer) count(ctx context.Context, body []byte, area string, hours map[Hour]int64) {
+	lines, _, err := o.unpack(ctx, body)
+	if err != nil {
+		return
+	}
+	var parser fastjson.Parser
+	for _, line := range lines {
+		if v, err := parser.ParseBytes(line); err == nil {
+			if hour := counted(v, area); hour.Hour != "" {
+				hours[hour]++
+			}
+		}
+	}
 }

@@ -34,7 +34,7 @@ func TestSweep(t *testing.T) {
 		"raw/namespace=shop/event_date=2026-01-01/a.ndjson.gz":         true,
 		"raw/namespace=games/notes/a":                                  true,
 	} {
-		put(t, store, key, "{}\n")
+		put(t, store, key, `{"namespace":"games","received_ts":"2026-01-19T10:11:12.000Z"}`+"\n"+`{"namespace":"games","received_ts":"2025-12-31T10:11:12.000Z","source":"ga4"}`+"\n")
 		if stays {
 			kept = append(kept, key)
 		}
@@ -66,7 +66,13 @@ func TestSweep(t *testing.T) {
 	if err != nil || len(trail) != 1 || trail[0].Action != privacy.Swept || trail[0].Files != 2 || trail[0].By != "dpo" {
 		t.Errorf("trail %+v, %v", trail, err)
 	}
+	late := privacy.Hour{Namespace: "games", Hour: "2026-01-19T10", Lines: 1}
+	if diff := cmp.Diff([]privacy.Hour{in(late, "quarantine"), in(late, "raw")}, trail[0].Erased); diff != "" {
+		t.Errorf("the ledger is told (-want +got):\n%s", diff)
+	}
 	if _, err := officer.Sweep(t.Context(), privacy.Retention{"games": 7}, ""); !fault.Is(err, fault.Invalid) {
 		t.Errorf("by nobody: %v", err)
 	}
 }
+
+func in(h privacy.Hour, area string) privacy.Hour { h.Area = area; return h }
