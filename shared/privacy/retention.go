@@ -24,7 +24,7 @@ var aNamespace = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 // ParseRetention reads "games=30 shop=400".
 func ParseRetention(text string) (Retention, error) {
 	out := Retention{}
-	for _, part := range strings.Fields(text) {
+	for part := range strings.FieldsSeq(text) {
 		namespace, number, _ := strings.Cut(part, "=")
 		days, err := strconv.Atoi(number)
 		if err != nil || out[namespace] != 0 {
@@ -46,7 +46,7 @@ func (r Retention) Check() error {
 }
 
 // Prefixes lists where the landed events of a namespace stand.
-func (r Retention) Prefixes(namespace string) []string {
+func (Retention) Prefixes(namespace string) []string {
 	return []string{raw + "/namespace=" + namespace + "/", quarantine + "/namespace=" + namespace + "/"}
 }
 

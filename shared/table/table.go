@@ -78,11 +78,11 @@ func columnsOf(t reflect.Type, without []string) ([]column, error) {
 			// Forced to name its old type, too: readers that know no other still see a timestamp (ARROW-5878).
 			c.Type, c.node = "timestamp(3)", logical(name, schema.NewTimestampLogicalTypeForce(false, schema.TimeUnitMillis), parquet.Types.Int64)
 		case kind.Kind() == reflect.Int64 || kind.Kind() == reflect.Int:
-			c.Type, c.node = "bigint", schema.NewInt64Node(name, optional, unnumbered)
+			c.Type, c.node = "bigint", schema.NewInt64Node(name, parquet.Repetitions.Optional, unnumbered)
 		case kind.Kind() == reflect.Float64:
-			c.Type, c.node = "double", schema.NewFloat64Node(name, optional, unnumbered)
+			c.Type, c.node = "double", schema.NewFloat64Node(name, parquet.Repetitions.Optional, unnumbered)
 		case kind.Kind() == reflect.Bool:
-			c.Type, c.node = "boolean", schema.NewBooleanNode(name, optional, unnumbered)
+			c.Type, c.node = "boolean", schema.NewBooleanNode(name, parquet.Repetitions.Optional, unnumbered)
 		default:
 			return nil, fmt.Errorf("column %s: no Parquet type for %s", name, kind)
 		}
@@ -96,10 +96,8 @@ const (
 	mostRows   = 1 << 20 // of one row group
 )
 
-var optional = parquet.Repetitions.Optional
-
 func logical(name string, meaning schema.LogicalType, as parquet.Type) schema.Node {
-	return schema.MustPrimitive(schema.NewPrimitiveNodeLogical(name, optional, meaning, as, unnumbered, unnumbered))
+	return schema.MustPrimitive(schema.NewPrimitiveNodeLogical(name, parquet.Repetitions.Optional, meaning, as, unnumbered, unnumbered))
 }
 
 func encode[T any](rows []T, without []string) ([]byte, []lake.Column, error) {
