@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"verdict/shared/awsio"
+	"verdict/shared/awsio/firehose"
 	"verdict/shared/awsio/setting"
 	"verdict/shared/collect"
 	"verdict/shared/lambdaio"
@@ -26,8 +27,8 @@ func main() {
 	origins := collect.Origins(strings.Fields(lambdaio.Must(home.Setting(setting.Origins))))
 	lambdaio.Serve(ctx, log, os.Getenv(setting.Listen), lambdaio.BehindEdge(lambdaio.Must(home.EdgeProof()), &collect.Handler{
 		Plan:       lambdaio.Must(project.BuiltIn()).Plan,
-		Good:       lambdaio.Must(home.Stream(setting.GoodStream)),
-		Quarantine: lambdaio.Must(home.Stream(setting.QuarantineStream)),
+		Good:       firehose.New(home.Config, lambdaio.Must(home.Setting(setting.GoodStream)), awsio.Wait),
+		Quarantine: firehose.New(home.Config, lambdaio.Must(home.Setting(setting.QuarantineStream)), awsio.Wait),
 		Keys:       home.WriteKeys,
 		Log:        log,
 		Now:        time.Now,

@@ -1,5 +1,5 @@
 // Package awsio is Verdict's home on AWS: it builds the adapters that a Lambda's environment variables
-// name, here those that the collector needs, and in job those of the scheduled functions. The packages
+// name, here those that most need, and in job those of the scheduled functions. The packages
 // below it are the only ones that know the AWS SDK.
 package awsio
 
@@ -13,7 +13,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 
-	"verdict/shared/awsio/firehose"
 	"verdict/shared/awsio/s3"
 	"verdict/shared/awsio/secret"
 	"verdict/shared/awsio/setting"
@@ -72,15 +71,6 @@ func (h *Home) Objects() (*s3.Bucket, error) {
 		return nil, err
 	}
 	return s3.New(h.Config, name), nil
-}
-
-// Stream is the delivery stream that a setting names.
-func (h *Home) Stream(name string) (*firehose.Stream, error) {
-	stream, err := h.Setting(name)
-	if err != nil {
-		return nil, err
-	}
-	return firehose.New(h.Config, stream, Wait), nil
 }
 
 // Secret is the current value of the secret that a setting names; fault.NotFound while nobody has
