@@ -8,7 +8,7 @@ SERVE     ?= 1
 LINT      := v2.12.2
 TRINO     := 476
 CDK       := 2.1148.1
-FUNCTIONS := collector replay elt identity evaluator decider notifier dashboard metrics monitor canary slack
+FUNCTIONS := collector replay elt identity evaluator decider notifier dashboard metrics monitor canary slack privacy
 ARCH      ?= arm64
 WEB       := events/web
 BOARD     := tests/board
@@ -211,7 +211,7 @@ functions: $(FUNCTIONS:%=.build/$(ARCH)/%/bootstrap) ## build every Lambda for l
 
 .PHONY: $(FUNCTIONS:%=.build/$(ARCH)/%/bootstrap)
 $(FUNCTIONS:%=.build/$(ARCH)/%/bootstrap): .build/$(ARCH)/%/bootstrap:
-	CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) $(GO) build -trimpath -buildvcs=false -tags lambda.norpc -ldflags "-s -w" -o $@ ./functions/$*
+	CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) $(GO) build -trimpath -buildvcs=false -tags lambda.norpc,grpcnotrace -ldflags "-s -w" -o $@ ./functions/$*
 
 .PHONY: synth
 synth: export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION = 20

@@ -30,6 +30,7 @@ func dev() Environment {
 			Decide:   "cron(12/15 * * * ? *)",
 			Notify:   "cron(5 * * * ? *)", // what quiet hours held, what failed, and the day's digest
 			Monitor:  "cron(14/15 * * * ? *)",
+			Privacy:  "cron(3 * * * ? *)", // when the others are done
 		},
 		Flags: Flags{Platform: setting.Optimizely, BaseURL: "https://api.optimizely.com/flags/v1"},
 	}

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net/mail"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 	"verdict/shared/awsio/setting"
 	"verdict/shared/collect"
 	"verdict/shared/notify"
+	"verdict/shared/privacy"
 )
 
 // Environment is everything in which one deployment differs from another.
@@ -36,10 +39,11 @@ type Environment struct {
 	CollectorMemory   float64       // MB; Lambda's share of a CPU grows with it
 	JobMemory         float64       // MB
 
-	RawDays  float64               // how long landed events are kept; 0: for ever
-	LogDays  awslogs.RetentionDays // likewise of all logs
-	ScanGiB  Scan                  // Athena cancels a query that would read more
-	Schedule Schedule
+	RawDays   float64               // how long landed events are kept; 0: for ever
+	Retention privacy.Retention     // likewise of namespaces that keep them for a shorter time
+	LogDays   awslogs.RetentionDays // likewise of all logs
+	ScanGiB   Scan                  // Athena cancels a query that would read more
+	Schedule  Schedule
 
 	Budget        Budget
 	AlarmEmail    string // where alarms and warnings about cost go
@@ -88,7 +92,7 @@ type Scan struct {
 
 // Schedule says when each job runs, as EventBridge Scheduler writes it, in UTC.
 type Schedule struct {
-	Replay, Model, Resolve, Evaluate, Decide, Notify, Monitor string
+	Replay, Model, Resolve, Evaluate, Decide, Notify, Monitor, Privacy string
 }
 
 // Flags is where flags are read and moved.
@@ -140,9 +144,14 @@ func (e Environment) check() error {
 	must(e.Buffer >= time.Minute && e.Buffer <= 15*time.Minute, "Buffer %s must be from 1m to 15m, as Firehose demands", e.Buffer)
 	must(e.CollectorMemory >= 128 && e.JobMemory >= 128, "CollectorMemory and JobMemory must be at least 128 MB, as Lambda demands")
 	must(e.RawDays >= 0, "RawDays must not be negative")
+	for _, n := range slices.Sorted(maps.Keys(e.Retention)) {
+		must(slices.Contains(e.Namespaces, n), "Retention: %q is no namespace", n)
+		must(e.Retention[n] >= 1, "Retention: %s must keep events for one day at least", n)
+		must(e.RawDays == 0 || float64(e.Retention[n]) <= e.RawDays, "Retention: %s cannot keep events for longer than RawDays", n)
+	}
 	must(e.LogDays != "", "LogDays must be set")
 	must(min(e.ScanGiB.Pipeline, e.ScanGiB.API, e.ScanGiB.AdHoc) >= 1, "ScanGiB must be at least 1 for Pipeline, API and AdHoc")
-	for _, s := range []string{e.Schedule.Replay, e.Schedule.Model, e.Schedule.Resolve, e.Schedule.Evaluate, e.Schedule.Decide, e.Schedule.Notify, e.Schedule.Monitor} {
+	for _, s := range []string{e.Schedule.Replay, e.Schedule.Model, e.Schedule.Resolve, e.Schedule.Evaluate, e.Schedule.Decide, e.Schedule.Notify, e.Schedule.Monitor, e.Schedule.Privacy} {
 		must(matches(`rate\(.+\)|cron\(.+\)`, s), "Schedule %q must be rate(...) or cron(...)", s)
 	}
 	must(e.Budget.Month >= 0 && e.Budget.Day >= 0, "Budget must not be negative")

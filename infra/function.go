@@ -19,13 +19,14 @@ import (
 
 // functionNames lists the folders under functions/ that become Lambdas.
 func functionNames() []string {
-	return []string{"collector", "replay", "elt", "identity", "evaluator", "decider", "notifier", "dashboard", "metrics", "monitor", "canary", "slack"}
+	return []string{"collector", "replay", "elt", "identity", "evaluator", "decider", "notifier", "dashboard", "metrics", "monitor", "canary", "slack", "privacy"}
 }
 
 // functions makes Lambdas of what `make functions` has built.
 type functions struct {
 	environment  Environment
 	build        string
+	hashes       bool // the tracking plan wants ids hashed
 	architecture awslambda.Architecture
 }
 

@@ -23,6 +23,7 @@ import (
 	"verdict/shared/lambdaio"
 	"verdict/shared/model"
 	"verdict/shared/monitor"
+	"verdict/shared/privacy"
 )
 
 func TestMain(m *testing.M) {
@@ -171,7 +172,7 @@ func TestPermissionsNameTheirActionsAndResources(t *testing.T) {
 	}
 	// Parts of a resource, by the end of what is named: objects below a prefix, tables of the one database, versions of
 	// the function that a schedule calls.
-	parts := regexp.MustCompile(`(/(raw|quarantine|inbox|flags|identity|replay|errors|warehouse|decisions|approvals|notifications|registrations|restatements|bundles|lineage|privacy/audit|athena/(pipeline|api|adhoc))/\*|` +
+	parts := regexp.MustCompile(`(/(raw|quarantine|inbox|flags|identity|replay|errors|warehouse|decisions|approvals|notifications|registrations|restatements|bundles|lineage|privacy(/audit|/requests)?|athena/(pipeline|api|adhoc))/\*|` +
 		`:table/verdict_[a-z]+/\*|Function[0-9A-F]{8}.*:\*)$`)
 	var count int
 	for _, r := range all(t).resources {
@@ -218,7 +219,7 @@ func TestOnlyTheDeciderMovesFlagsAndOnlyWhoSendsEventsReadsKeys(t *testing.T) {
 	for _, r := range all(t).of("AWS::IAM::Policy") {
 		for _, s := range list(in(r.properties, "PolicyDocument")["Statement"]) {
 			if statement := s.(object); slices.Contains(list(statement["Action"]), any("secretsmanager:GetSecretValue")) {
-				for _, secret := range []string{"WriteKeys", "ReadKeys", "Flags", "Slack", "Signing"} {
+				for _, secret := range []string{"WriteKeys", "ReadKeys", "Flags", "Slack", "Signing", "Privacy"} {
 					if strings.Contains(text(statement["Resource"]), "Secrets"+secret) && r.stack == "prod/app" {
 						name, _, _ := strings.Cut(r.id, "Role")
 						readers[secret] = append(readers[secret], name)
@@ -230,7 +231,7 @@ func TestOnlyTheDeciderMovesFlagsAndOnlyWhoSendsEventsReadsKeys(t *testing.T) {
 	for _, names := range readers {
 		slices.Sort(names)
 	}
-	want := map[string][]string{"WriteKeys": {"canary", "collector"}, "ReadKeys": {"metrics"}, "Flags": {"decider"}, "Slack": {"notifier"}, "Signing": {"slack"}}
+	want := map[string][]string{"WriteKeys": {"canary", "collector"}, "ReadKeys": {"metrics"}, "Flags": {"decider"}, "Slack": {"notifier"}, "Signing": {"slack"}, "Privacy": {"privacy", "replay"}}
 	if diff := cmp.Diff(want, readers); diff != "" {
 		t.Errorf("readers of secrets (-want +got):\n%s", diff)
 	}
@@ -241,7 +242,8 @@ func TestFunctionsAreToldWhatTheyUse(t *testing.T) {
 	job := append(slices.Clone(lake), setting.StateTable)
 	want := map[string][]string{
 		"collector": {setting.Origins, setting.CookieDomain, setting.EdgeProof, setting.GoodStream, setting.QuarantineStream, setting.WriteKeys},
-		"replay":    {setting.LakeBucket, setting.StateTable},
+		"replay":    {setting.LakeBucket, setting.StateTable, setting.PrivacyKey},
+		"privacy":   append(slices.Clone(job), setting.PrivacyKey),
 		"monitor":   job,
 		"canary":    {setting.CollectorURL, setting.WriteKeys},
 		"elt":       append(slices.Clone(job), setting.FlagPlatform, setting.Datafile),
@@ -283,7 +285,7 @@ func TestFunctionsRunAsBuilt(t *testing.T) {
 			t.Errorf("%s is kept for %v days, want %v", r, got, want)
 		}
 	}
-	alone := []string{"replay", "elt", "identity", "evaluator", "decider", "monitor"}
+	alone := []string{"replay", "elt", "identity", "evaluator", "decider", "monitor", "privacy"}
 	for _, r := range all(t).of("AWS::Lambda::Function") {
 		p := r.properties
 		name, _, _ := strings.Cut(r.id, "Function")
@@ -302,7 +304,7 @@ func TestFunctionsRunAsBuilt(t *testing.T) {
 }
 
 func TestAFailedEventIsKept(t *testing.T) {
-	want := []string{"decider", "elt", "evaluator", "identity", "monitor", "notifier", "replay"}
+	want := []string{"decider", "elt", "evaluator", "identity", "monitor", "notifier", "privacy", "replay"}
 	var got []string
 	for _, r := range all(t).of("AWS::Lambda::EventInvokeConfig") {
 		if r.stack == "prod/app" && strings.Contains(text(in(r.properties, "DestinationConfig", "OnFailure")["Destination"]), "FailedQueue") {
@@ -326,7 +328,7 @@ func TestAFailedEventIsKept(t *testing.T) {
 
 func TestSchedulesSayWhenTheyWereToFire(t *testing.T) {
 	schedules := all(t).of("AWS::Scheduler::Schedule")
-	if got, want := len(schedules), 3*8; got != want {
+	if got, want := len(schedules), 3*9; got != want {
 		t.Errorf("got %d schedules, want %d", got, want)
 	}
 	for _, r := range schedules {
@@ -482,7 +484,7 @@ func TestEachAskerHasItsWorkgroup(t *testing.T) {
 	}
 	functions := map[string]string{
 		"elt": "verdict-prod-pipeline", "identity": "verdict-prod-pipeline", "evaluator": "verdict-prod-pipeline",
-		"decider": "verdict-prod-pipeline", "monitor": "verdict-prod-pipeline", "dashboard": "verdict-prod-api", "metrics": "verdict-prod-api",
+		"decider": "verdict-prod-pipeline", "monitor": "verdict-prod-pipeline", "privacy": "verdict-prod-pipeline", "dashboard": "verdict-prod-api", "metrics": "verdict-prod-api",
 	}
 	if diff := cmp.Diff(functions, asks); diff != "" {
 		t.Errorf("workgroups of functions (-want +got):\n%s", diff)
@@ -776,6 +778,9 @@ func TestABrokenEnvironmentSaysWhatIsWrong(t *testing.T) {
 		"buffer":      {func(e *Environment) { e.Buffer = time.Second }, "dev: Buffer 1s must be from 1m to 15m"},
 		"memory":      {func(e *Environment) { e.JobMemory = 64 }, "must be at least 128 MB"},
 		"retention":   {func(e *Environment) { e.RawDays = -1 }, "dev: RawDays must not be negative"},
+		"whose":       {func(e *Environment) { e.Retention = privacy.Retention{"game": 7} }, `dev: Retention: "game" is no namespace`},
+		"no days":     {func(e *Environment) { e.Retention = privacy.Retention{"shop": 0} }, "dev: Retention: shop must keep events for one day at least"},
+		"too long":    {func(e *Environment) { e.Retention = privacy.Retention{"shop": 31} }, "dev: Retention: shop cannot keep events for longer than RawDays"},
 		"logs":        {func(e *Environment) { e.LogDays = "" }, "dev: LogDays must be set"},
 		"scan":        {func(e *Environment) { e.ScanGiB.API = 0 }, "dev: ScanGiB must be at least 1"},
 		"schedule":    {func(e *Environment) { e.Schedule.Decide = "hourly" }, `dev: Schedule "hourly" must be rate(...) or cron(...)`},
@@ -829,5 +834,87 @@ func TestAMissingBuildSaysHowToMakeIt(t *testing.T) {
 	_, err := synthesize(t.TempDir(), dev())
 	if err == nil || !strings.Contains(err.Error(), "make functions") {
 		t.Errorf("got error %v, want one that names make functions", err)
+	}
+}
+
+// What a person was handed, and answers of queries, hold what an erasure does not look for; and a namespace may keep
+// its events for less time than the others.
+func TestWhatIsKeptForAWhileGoes(t *testing.T) {
+	e := dev()
+	e.Namespaces, e.Retention = []string{"shop", "games"}, privacy.Retention{"games": 7}
+	folder := t.TempDir()
+	if err := build(folder); err != nil {
+		t.Fatal(err)
+	}
+	s, err := synthesize(folder, e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string][]any{}
+	for _, r := range s.of("AWS::S3::Bucket") {
+		for _, rule := range list(in(r.properties, "LifecycleConfiguration")["Rules"]) {
+			if rule := rule.(object); rule["Status"] == "Enabled" && rule["Prefix"] != nil {
+				got[rule["Prefix"].(string)] = []any{rule["ExpirationInDays"], in(rule, "NoncurrentVersionExpiration")["NoncurrentDays"]}
+			}
+		}
+	}
+	want := map[string][]any{
+		"athena/": {7.0, 1.0}, "privacy/exports/": {7.0, 1.0}, "errors/": {90.0, nil}, "raw/": {30.0, nil}, "quarantine/": {30.0, nil},
+		"raw/namespace=games/": {7.0, nil}, "quarantine/namespace=games/": {7.0, nil},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("days, also of earlier versions (-want +got):\n%s", diff)
+	}
+}
+
+// The collector may read the key of hashes when the tracking plan has it hash ids, and only then.
+func TestTheCollectorIsGivenTheKeyThatThePlanAsksFor(t *testing.T) {
+	folder := t.TempDir()
+	if err := build(folder); err != nil {
+		t.Fatal(err)
+	}
+	e := dev()
+	for _, hashes := range []bool{false, true} {
+		stage := awscdk.NewStage(awscdk.NewApp(&awscdk.AppProps{Outdir: jsii.String(filepath.Join(folder, "cdk.out"))}), &e.Name, nil)
+		d, err := newData(stage, e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stack := newStack(stage, e, "app", "", "one function")
+		newCollector(stack, functions{environment: e, build: filepath.Join(folder, "arm64"), architecture: architectures()["arm64"], hashes: hashes}, d)
+		for id, r := range in(*assertions.Template_FromStack(stack, nil).ToJSON(), "Resources") {
+			r := r.(object)
+			switch kind := r["Type"]; {
+			case kind == "AWS::IAM::Policy" && strings.Contains(text(r["Properties"]), "SecretsPrivacy") != hashes,
+				kind == "AWS::Lambda::Function" && (in(r, "Properties", "Environment", "Variables")[setting.PrivacyKey] != nil) != hashes:
+				t.Errorf("hashes %t: %s has %s", hashes, id, text(r["Properties"]))
+			}
+		}
+	}
+}
+
+// Only what must delete may, and never the trail of what it deleted, nor decisions and what they rest on.
+func TestOnlyTheOfficerErases(t *testing.T) {
+	got := map[string][]string{}
+	for _, r := range all(t).of("AWS::IAM::Policy") {
+		for _, s := range list(in(r.properties, "PolicyDocument")["Statement"]) {
+			statement := s.(object)
+			for _, action := range list(statement["Action"]) {
+				if action := action.(string); strings.HasPrefix(action, "s3:Delete") && strings.HasPrefix(r.stack, "prod/") {
+					name, _, _ := strings.Cut(r.id, "Role")
+					for _, where := range list(statement["Resource"]) {
+						_, prefix, _ := strings.Cut(text(where), "/")
+						got[name+" "+action] = append(got[name+" "+action], prefix)
+					}
+				}
+			}
+		}
+	}
+	want := map[string][]string{"privacy s3:DeleteObjectVersion": {"errors/*", "identity/*", "inbox/*", "privacy/requests/*", "quarantine/*", "raw/*", "warehouse/*"}}
+	for _, prefixes := range got {
+		slices.Sort(prefixes)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("who may delete what (-want +got):\n%s", diff)
 	}
 }

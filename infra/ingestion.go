@@ -43,6 +43,10 @@ func newCollector(scope constructs.Construct, f functions, d data) collector {
 		settings[setting.EdgeProof] = jsii.String(f.environment.proofName())
 		allows = append(allows, f.environment.readingProof(scope))
 	}
+	if f.hashes {
+		settings[setting.PrivacyKey] = d.secrets.privacy.Ref()
+		allows = append(allows, d.secrets.reading(d.secrets.privacy))
+	}
 	c := collector{
 		api: awsapigatewayv2.NewHttpApi(scope, jsii.String("Api"), &awsapigatewayv2.HttpApiProps{
 			ApiName:            jsii.String("verdict-" + f.environment.Name + "-collector"),

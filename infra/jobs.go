@@ -37,6 +37,8 @@ func newJobs(scope constructs.Construct, f functions, d data, decided, answered 
 	replay.filesOnly = true
 	replay.reads = []string{inbox, quarantine, replays}
 	replay.writes = []string{raw, quarantine, replays}
+	replay.settings = map[string]*string{setting.PrivacyKey: d.secrets.privacy.Ref()} // by which it knows who was erased
+	replay.allows = []awsiam.PolicyStatement{d.secrets.reading(d.secrets.privacy)}
 
 	elt := job{name: "elt", schedule: at.Model, description: "Makes tables of what has landed"}
 	elt.reads, elt.writes = []string{raw, warehouse, flagFiles}, []string{warehouse, flagFiles}
@@ -69,8 +71,14 @@ func newJobs(scope constructs.Construct, f functions, d data, decided, answered 
 	monitor.reads, monitor.writes = []string{raw, quarantine, warehouse, audits}, []string{warehouse}
 	monitor.allows = []awsiam.PolicyStatement{allow([]string{"cloudwatch:GetMetricData"}, jsii.String("*"))} // it has no resources (Service Authorization Reference)
 
+	officer := job{name: "privacy", schedule: at.Privacy, description: "Erases and exports what is held about persons, as requests ask"}
+	officer.reads = []string{raw, quarantine, inbox, undeliverable, warehouse, identities, persons}
+	officer.writes = officer.reads
+	officer.settings = map[string]*string{setting.PrivacyKey: d.secrets.privacy.Ref()}
+	officer.allows = append(d.lake.erasing(raw, quarantine, inbox, undeliverable, warehouse, identities, requests), d.secrets.reading(d.secrets.privacy))
+
 	var out []awslambda.IFunction
-	for _, j := range []job{replay, elt, identity, evaluator, decider, monitor} {
+	for _, j := range []job{replay, elt, identity, evaluator, decider, monitor, officer} {
 		out = append(out, j.add(group(scope, j.name), f, d, failed))
 	}
 	return out

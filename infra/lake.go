@@ -1,6 +1,9 @@
 package main
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
@@ -24,6 +27,9 @@ const (
 	restatements  = "restatements/"  // decisions, taken again on events that came late
 	bundles       = "bundles/"       // what each decision rests on, to recompute it
 	registrations = "registrations/" // experiments, as they were defined at their start and later
+	persons       = "privacy/"       // requests for persons, and what follows
+	requests      = "privacy/requests/"
+	handedOver    = "privacy/exports/"
 	audits        = "privacy/audit/" // who was erased and how many lines that was: the ledger counts them
 	notifications = "notifications/"
 	told          = "lineage/" // what each run read and wrote
@@ -31,7 +37,7 @@ const (
 )
 
 const (
-	answerDays  = 7  // an answer is read within minutes; a week serves those who look into a failure
+	answerDays  = 7  // an answer is read within minutes; a week serves those who look into a failure, or fetch an export
 	errorDays   = 90 // people have a quarter to repair and replay what could not be delivered
 	versionDays = 30 // how long a mistake can be undone
 )
@@ -44,6 +50,12 @@ func newLake(scope constructs.Construct, e Environment) lake {
 	expire := func(prefix string, days float64) *awss3.LifecycleRule {
 		return &awss3.LifecycleRule{Id: jsii.String("expire " + prefix), Prefix: &prefix, Expiration: awscdk.Duration_Days(&days)}
 	}
+	// Copies of what persons did, for somebody who asked: an erasure does not look for them, they go by themselves.
+	forget := func(prefix string) *awss3.LifecycleRule {
+		rule := expire(prefix, answerDays)
+		rule.NoncurrentVersionExpiration = awscdk.Duration_Days(jsii.Number(1))
+		return rule
+	}
 	// Tables do not expire by age: the run that is in force may be an old one.
 	rules := []*awss3.LifecycleRule{
 		{
@@ -51,11 +63,18 @@ func newLake(scope constructs.Construct, e Environment) lake {
 			AbortIncompleteMultipartUploadAfter: awscdk.Duration_Days(jsii.Number(answerDays)),
 			NoncurrentVersionExpiration:         awscdk.Duration_Days(jsii.Number(versionDays)),
 		},
-		expire(answers, answerDays),
+		forget(answers),
+		forget(handedOver),
 		expire(undeliverable, errorDays),
 	}
 	if e.RawDays > 0 {
 		rules = append(rules, expire(raw, e.RawDays), expire(quarantine, e.RawDays))
+	}
+	// Of rules that meet, S3 follows the shortest.
+	for _, namespace := range slices.Sorted(maps.Keys(e.Retention)) {
+		for _, prefix := range e.Retention.Prefixes(namespace) {
+			rules = append(rules, expire(prefix, float64(e.Retention[namespace])))
+		}
 	}
 	return lake{awss3.NewBucket(scope, jsii.String("Bucket"), &awss3.BucketProps{
 		Encryption:        awss3.BucketEncryption_S3_MANAGED,
@@ -92,6 +111,14 @@ func (l lake) writing(prefixes ...string) []awsiam.PolicyStatement {
 	return []awsiam.PolicyStatement{
 		allow([]string{"s3:ListBucketMultipartUploads"}, l.bucket.BucketArn()),
 		allow([]string{"s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"}, l.under(prefixes...)...),
+	}
+}
+
+// erasing allows to read, rewrite and erase below the prefixes, for good: what was erased is in no version.
+func (l lake) erasing(prefixes ...string) []awsiam.PolicyStatement {
+	return []awsiam.PolicyStatement{
+		allow([]string{"s3:ListBucketVersions"}, l.bucket.BucketArn()),
+		allow([]string{"s3:DeleteObjectVersion"}, l.under(prefixes...)...),
 	}
 }
 

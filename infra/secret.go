@@ -9,7 +9,7 @@ import (
 
 // secrets are made empty; people fill them (docs/deploy.md). CloudFormation never knows a value.
 type secrets struct {
-	writeKeys, readKeys, flags, slack, signing awssecretsmanager.CfnSecret
+	writeKeys, readKeys, flags, slack, signing, privacy awssecretsmanager.CfnSecret
 }
 
 func newSecrets(scope constructs.Construct, e Environment) secrets {
@@ -27,6 +27,7 @@ func newSecrets(scope constructs.Construct, e Environment) secrets {
 		readKeys:  secret("ReadKeys", "read-keys", "JSON object: read key of the metrics API to who has it"),
 		flags:     secret("Flags", "flags", "API token of the flag platform, plain text"),
 		slack:     secret("Slack", "slack", "address of a Slack webhook or token of a bot, plain text"),
+		privacy:   secret("Privacy", "privacy-key", "key under which persons are hashed, plain text of 32 bytes at least: keep a copy"),
 		signing:   secret("Signing", "slack-signing", "signing secret of the Slack app, plain text"),
 	}
 }

@@ -9,6 +9,9 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+
+	"verdict/events"
+	"verdict/shared/plan"
 )
 
 // addEnvironments adds a stage per environment to the app. build is the folder with one folder per
@@ -26,6 +29,10 @@ func addEnvironments(app awscdk.App, build string, environments ...Environment) 
 			return fmt.Errorf("find function %s (make functions builds it): %w", name, err)
 		}
 	}
+	p, err := plan.Load(events.Files)
+	if err != nil {
+		return err
+	}
 	for _, e := range environments {
 		if err := e.check(); err != nil {
 			return err
@@ -38,7 +45,7 @@ func addEnvironments(app awscdk.App, build string, environments ...Environment) 
 		if e.QuickSight != (QuickSight{}) {
 			newQuickSight(stage, e, d)
 		}
-		newApp(stage, e, d, functions{environment: e, build: build, architecture: architectures()[arch]})
+		newApp(stage, e, d, functions{environment: e, build: build, hashes: p.Hash != nil, architecture: architectures()[arch]})
 	}
 	return nil
 }

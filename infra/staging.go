@@ -39,5 +39,6 @@ func hourly() Schedule {
 		Decide:   "cron(45 0/6 * * ? *)",
 		Notify:   "cron(5 * * * ? *)", // what quiet hours held, what failed, and the day's digest
 		Monitor:  "cron(50 * * * ? *)",
+		Privacy:  "cron(55 * * * ? *)", // when the others are done: it meets none of them
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"verdict/shared/awsio"
+	"verdict/shared/awsio/firehose"
 	"verdict/shared/awsio/setting"
 	"verdict/shared/collect"
 	"verdict/shared/lambdaio"
@@ -26,13 +27,14 @@ func main() {
 	origins := collect.Origins(strings.Fields(lambdaio.Must(home.Setting(setting.Origins))))
 	lambdaio.Serve(ctx, log, os.Getenv(setting.Listen), lambdaio.BehindEdge(lambdaio.Must(home.EdgeProof()), &collect.Handler{
 		Plan:       lambdaio.Must(project.BuiltIn()).Plan,
-		Good:       lambdaio.Must(home.Stream(setting.GoodStream)),
-		Quarantine: lambdaio.Must(home.Stream(setting.QuarantineStream)),
+		Good:       firehose.New(home.Config, lambdaio.Must(home.Setting(setting.GoodStream)), awsio.Wait),
+		Quarantine: firehose.New(home.Config, lambdaio.Must(home.Setting(setting.QuarantineStream)), awsio.Wait),
 		Keys:       home.WriteKeys,
 		Log:        log,
 		Now:        time.Now,
 		Meter:      &emf.Collector{W: os.Stdout, Now: time.Now, Log: log},
 		Origins:    lambdaio.Must(origins, origins.Check()),
+		PrivacyKey: home.PrivacyKey,
 		Cookie:     collect.Cookie{Domain: lambdaio.Must(home.Setting(setting.CookieDomain)), New: uuid.NewString},
 	}))
 }

@@ -10,7 +10,9 @@ import (
 
 	"verdict/shared/awsio"
 	"verdict/shared/awsio/job"
+	"verdict/shared/awsio/job/flags"
 	"verdict/shared/awsio/setting"
+	"verdict/shared/awsio/sns"
 	"verdict/shared/lambdaio"
 	"verdict/shared/notify"
 )
@@ -19,8 +21,8 @@ func main() {
 	ctx := context.Background()
 	home := lambdaio.Must(awsio.Open(ctx, os.LookupEnv, time.Now))
 	p := lambdaio.Must(job.Pipeline(home))
-	p.Flags = lambdaio.Must(job.Flags(ctx, home))
-	p.Senders = []notify.Sender{lambdaio.Must(job.Topic(home))}
+	p.Flags = lambdaio.Must(flags.Mover(ctx, home))
+	p.Senders = []notify.Sender{sns.New(home.Config, lambdaio.Must(home.Setting(setting.DecisionTopic)))}
 	p.Policies = lambdaio.Must(notify.ParsePolicies(lambdaio.Must(home.Setting(setting.Policies))))
 	p.Dashboard = lambdaio.Must(home.Setting(setting.Dashboard))
 	lambda.Start(lambdaio.Scheduled("decider", lambdaio.Must(job.Lease(home)), time.Now, p.Decide, p.Notify))

@@ -10,6 +10,7 @@ import (
 
 	"verdict/shared/awsio"
 	"verdict/shared/awsio/job"
+	"verdict/shared/awsio/job/flags"
 	"verdict/shared/lambdaio"
 )
 
@@ -17,7 +18,8 @@ func main() {
 	ctx := context.Background()
 	home := lambdaio.Must(awsio.Open(ctx, os.LookupEnv, time.Now))
 	p := lambdaio.Must(job.Pipeline(home))
-	p.ReadFlags = lambdaio.Must(job.ReadFlags(ctx, home, p.Project.Experiments))
-	p.Datafile = lambdaio.Must(job.Datafile(home))
+	p.ReadFlags = lambdaio.Must(flags.Reader(ctx, home, p.Project.Experiments))
+	p.Datafile = lambdaio.Must(flags.Datafile(home))
+	p.Audit = flags.Audit(p)
 	lambda.Start(lambdaio.Scheduled("elt", lambdaio.Must(job.Lease(home)), time.Now, p.Model))
 }

@@ -10,11 +10,13 @@ import (
 
 	"verdict/shared/awsio"
 	"verdict/shared/awsio/job"
+	"verdict/shared/awsio/job/flags"
 	"verdict/shared/lambdaio"
 )
 
 func main() {
 	home := lambdaio.Must(awsio.Open(context.Background(), os.LookupEnv, time.Now))
 	p := lambdaio.Must(job.Pipeline(home))
+	p.Audit = flags.Audit(p)
 	lambda.Start(lambdaio.Scheduled("evaluator", lambdaio.Must(job.Lease(home)), time.Now, p.Measure, p.Evaluate))
 }

@@ -72,7 +72,7 @@ func groups() []group {
 			{"ledger", "[--lake DIR] [--days N] [--hours] [--json]", "balance what was sent, collected, landed and made into facts", program.ledger},
 			{"health", "[--lake DIR] [--as-of DATE] [--all] [--json]", "take the pipeline's pulse: freshness, lateness, ledger, drift", program.health},
 			{"notifications", "[--lake DIR] [--all] [--json]", "what became of each message: delivered, held, or failed", program.notifications},
-			{"privacy", "erase|export|audit [--by NAME] [--json] ID…", "erase or export all that is held about a person; show what was done", program.privacy},
+			{"privacy", "erase|export|sweep|audit [--by NAME] [--json] ID…", "erase or export what is held about a person; end old days; audit", program.privacy},
 			{"cost", "[--events-per-day N] [--experiments M] [--container] [--json]", "price a deployment on AWS and name the quotas that bind", program.cost},
 		}},
 	}

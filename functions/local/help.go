@@ -47,7 +47,7 @@ func explanations() map[string]explained {
 		"ledger":            {"docs/monitoring.md", []string{"verdict ledger --days 1 --hours", "verdict ledger --until 2026-01-26 --json"}},
 		"health":            {"docs/monitoring.md", []string{"verdict health", "verdict health --as-of 2026-01-26 --all"}},
 		"notifications":     {"docs/experiments.md", []string{"verdict notifications --lake lake --all"}},
-		"privacy":           {"docs/privacy.md", []string{"verdict privacy export --by \"data protection\" --out person.jsonl u:4711", "verdict privacy erase --by \"data protection\" u:4711", "verdict privacy audit --json"}},
+		"privacy":           {"docs/privacy.md", []string{"verdict privacy export --by \"data protection\" --out person.jsonl u:4711", "verdict privacy erase --by \"data protection\" u:4711", "verdict privacy sweep --by \"data protection\" --keep games=30", "verdict privacy audit --json"}},
 		"cost":              {"docs/cost.md", []string{"verdict cost --events-per-day 1e8 --experiments 20", "verdict cost --container --json"}},
 	}
 }

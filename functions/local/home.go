@@ -33,6 +33,7 @@ import (
 	"verdict/shared/optimizely"
 	"verdict/shared/project"
 	"verdict/shared/replay"
+	"verdict/shared/table/foreign"
 )
 
 // The one-machine home has one environment, and one customer whose write key is no secret.
@@ -97,7 +98,7 @@ type home struct {
 func open(ctx context.Context, dir string, d definitions, now func() time.Time, log *slog.Logger) (*home, error) {
 	h := &home{project: d.Project, now: now, log: log, store: &directory.Store{Root: dir}}
 	h.inbox = &replay.Inbox{
-		Replayer: &replay.Replayer{Plan: d.Plan, Mapping: d.replay, Objects: h.store, Erased: suppression(h.store)}, Source: h.store,
+		Replayer: &replay.Replayer{Plan: d.Plan, Mapping: d.replay, Objects: h.store, Erased: suppression(h.store), Parquet: foreign.EachRow, Key: keyOf(h.store)}, Source: h.store,
 		Told: func(r replay.Report) {
 			if r.Kind == replay.Quarantine && r.Accepted == 0 {
 				return // as broken as before
@@ -230,7 +231,7 @@ func (h *home) listen(ctx context.Context, address string, handler http.Handler)
 // dashboard for everything else.
 func (h *home) front(actions http.Handler) http.Handler {
 	collector := gateway.Handler(lambdaio.HTTP(&collect.Handler{
-		Plan: h.project.Plan, Good: h.good, Quarantine: h.quarantine, Keys: collect.FixedKeys(map[string]string{writeKey: namespace}), Log: h.log, Now: h.now, Meter: h.counter,
+		Plan: h.project.Plan, Good: h.good, Quarantine: h.quarantine, Keys: collect.FixedKeys(map[string]string{writeKey: namespace}), Log: h.log, Now: h.now, Meter: h.counter, PrivacyKey: keyOf(h.store),
 	}), h.now)
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", collector)

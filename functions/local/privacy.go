@@ -18,15 +18,18 @@ import (
 	"verdict/shared/lake"
 	"verdict/shared/privacy"
 	"verdict/shared/redact"
+	"verdict/shared/table/foreign"
 )
 
-// privacy is `verdict privacy erase|export|audit`.
+// privacy is `verdict privacy erase|export|sweep|audit`.
 func (p program) privacy(ctx context.Context, flags *flag.FlagSet, args []string) error {
 	flags.Usage = func() {
 		fmt.Fprint(p.err, `verdict privacy erase [--lake DIR] [--by NAME] [--json] ID...
   take all that is held about a person out of the lake; without an ID, complete what was cut off
 verdict privacy export [--lake DIR] [--by NAME] [--out FILE] [--json] ID...
   write all that is held about a person as JSON Lines
+verdict privacy sweep [--lake DIR] [--by NAME] [--json] --keep "NAMESPACE=DAYS ..."
+  remove the landed events of days that are older than their namespace keeps them
 verdict privacy audit [--lake DIR] [--json]
   show what was done, when and by whom
 
@@ -35,15 +38,15 @@ An ID is u:… of a user or a:… of a browser; one of a person's is enough.
 	}
 	if len(args) == 0 {
 		flags.Usage()
-		return wrongUse("privacy wants one of erase, export, audit")
+		return wrongUse("privacy wants one of erase, export, sweep, audit")
 	}
 	verb, rest := args[0], args[1:]
 	do := map[string]func(program, context.Context, *flag.FlagSet, []string) error{
-		"erase": program.erase, "export": program.export, "audit": program.audits,
+		"erase": program.erase, "export": program.export, "sweep": program.sweep, "audit": program.audits,
 	}[verb]
 	if do == nil {
 		flags.Usage()
-		return wrongUse("privacy wants one of erase, export, audit, not %q", verb)
+		return wrongUse("privacy wants one of erase, export, sweep, audit, not %q", verb)
 	}
 	return do(p, ctx, flags, rest)
 }
@@ -135,6 +138,36 @@ func (p program) export(ctx context.Context, flags *flag.FlagSet, args []string)
 	return nil
 }
 
+func (p program) sweep(ctx context.Context, flags *flag.FlagSet, args []string) error {
+	of := p.personal(flags)
+	keep := flags.String("keep", "", `days for which namespaces keep what has landed, such as "games=30 shop=400"`)
+	asJSON := flags.Bool("json", false, "print what was done as JSON")
+	if err := parse(flags, args, 0); err != nil {
+		return err
+	}
+	keeps, err := privacy.ParseRetention(*keep)
+	if err != nil {
+		return err
+	}
+	if len(keeps) == 0 {
+		return wrongUse("privacy sweep wants --keep, such as --keep games=30")
+	}
+	officer, h, err := p.officer(ctx, of)
+	if err != nil {
+		return err
+	}
+	defer h.close() //nolint:errcheck // everything is written by now
+	a, err := officer.Sweep(ctx, keeps, *of.by)
+	if err != nil {
+		return err
+	}
+	if *asJSON {
+		return p.printJSON(a)
+	}
+	fmt.Fprintf(p.out, "Removed %d files of days that are no longer kept.\n", a.Files)
+	return nil
+}
+
 func (p program) audits(ctx context.Context, flags *flag.FlagSet, args []string) error {
 	lakeDir := flags.String("lake", ".verdict/lake", "folder of the lake")
 	asJSON := flags.Bool("json", false, "print JSON")
@@ -176,7 +209,7 @@ func (p program) officer(ctx context.Context, of personal) (*privacy.Officer, *h
 	if err != nil {
 		return nil, nil, errors.Join(err, h.close())
 	}
-	return h.pipeline().Officer(h.store, key), h, nil
+	return h.pipeline().Officer(h.store, key, foreign.EachRow), h, nil
 }
 
 // privacyKey is the key of a lake on one machine, which is made when it is first needed: a file that only its owner reads.
@@ -196,5 +229,9 @@ func privacyKey(ctx context.Context, objects lake.Objects) (redact.Key, error) {
 
 // suppression is who was erased from a lake.
 func suppression(objects lake.Objects) *privacy.Suppression {
-	return &privacy.Suppression{Objects: objects, Key: func(ctx context.Context) (redact.Key, error) { return privacyKey(ctx, objects) }}
+	return &privacy.Suppression{Objects: objects, Key: keyOf(objects)}
+}
+
+func keyOf(objects lake.Objects) func(context.Context) (redact.Key, error) {
+	return func(ctx context.Context) (redact.Key, error) { return privacyKey(ctx, objects) }
 }

@@ -11,6 +11,7 @@ import (
 
 	"verdict/shared/embedded/directory"
 	"verdict/shared/replay"
+	"verdict/shared/table/foreign"
 )
 
 // replayFiles is `verdict replay`.
@@ -38,7 +39,7 @@ func (p program) replayFiles(ctx context.Context, flags *flag.FlagSet, args []st
 		return err
 	}
 	store := &directory.Store{Root: *lakeDir}
-	r := &replay.Replayer{Plan: d.Plan, Mapping: d.replay, Objects: store, Erased: suppression(store)}
+	r := &replay.Replayer{Plan: d.Plan, Mapping: d.replay, Objects: store, Erased: suppression(store), Parquet: foreign.EachRow, Key: keyOf(store)}
 	lock, err := lockLake(*lakeDir)
 	if err != nil {
 		return err

@@ -13,8 +13,10 @@ import (
 	"verdict/shared/awsio"
 	"verdict/shared/awsio/job"
 	"verdict/shared/lambdaio"
+	"verdict/shared/privacy"
 	"verdict/shared/project"
 	"verdict/shared/replay"
+	"verdict/shared/table/foreign"
 )
 
 func main() {
@@ -22,8 +24,9 @@ func main() {
 	home := lambdaio.Must(awsio.Open(context.Background(), os.LookupEnv, time.Now))
 	bucket := lambdaio.Must(home.Objects())
 	plan := lambdaio.Must(project.BuiltIn()).Plan
+	erased := &privacy.Suppression{Objects: bucket, Key: home.PrivacyKey}
 	inbox := &replay.Inbox{
-		Replayer: &replay.Replayer{Plan: plan, Mapping: lambdaio.Must(replay.LoadMapping(events.Files, plan)), Objects: bucket},
+		Replayer: &replay.Replayer{Plan: plan, Mapping: lambdaio.Must(replay.LoadMapping(events.Files, plan)), Objects: bucket, Parquet: foreign.EachRow, Erased: erased, Key: home.PrivacyKey},
 		Source:   bucket,
 		Told:     func(r replay.Report) { log.Info("replayed", slog.Any("report", r)) },
 	}

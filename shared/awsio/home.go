@@ -1,5 +1,5 @@
 // Package awsio is Verdict's home on AWS: it builds the adapters that a Lambda's environment variables
-// name, here those that the collector needs, and in job those of the scheduled functions. The packages
+// name, here those that most need, and in job those of the scheduled functions. The packages
 // below it are the only ones that know the AWS SDK.
 package awsio
 
@@ -7,16 +7,17 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 
-	"verdict/shared/awsio/firehose"
 	"verdict/shared/awsio/s3"
 	"verdict/shared/awsio/secret"
 	"verdict/shared/awsio/setting"
 	"verdict/shared/fault"
+	"verdict/shared/redact"
 )
 
 // Home builds adapters. What a variable is missing for is fault.Invalid and names the variable.
@@ -72,15 +73,6 @@ func (h *Home) Objects() (*s3.Bucket, error) {
 	return s3.New(h.Config, name), nil
 }
 
-// Stream is the delivery stream that a setting names.
-func (h *Home) Stream(name string) (*firehose.Stream, error) {
-	stream, err := h.Setting(name)
-	if err != nil {
-		return nil, err
-	}
-	return firehose.New(h.Config, stream, Wait), nil
-}
-
 // Secret is the current value of the secret that a setting names; fault.NotFound while nobody has
 // given it one.
 func (h *Home) Secret(ctx context.Context, name string) (string, error) {
@@ -89,6 +81,12 @@ func (h *Home) Secret(ctx context.Context, name string) (string, error) {
 		return "", err
 	}
 	return h.secrets.Get(ctx, id)
+}
+
+// PrivacyKey is the key under which persons are hashed; fault.NotFound while nobody has made one.
+func (h *Home) PrivacyKey(ctx context.Context) (redact.Key, error) {
+	text, err := h.Secret(ctx, setting.PrivacyKey)
+	return redact.Key(strings.TrimSpace(text)), err
 }
 
 // WriteKeys are the collector's keys and the namespace of each.

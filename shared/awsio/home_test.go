@@ -55,7 +55,7 @@ func TestWriteKeys(t *testing.T) {
 	if _, err := home.WriteKeys(t.Context()); !fault.Is(err, fault.Invalid) || strings.Contains(err.Error(), "wk_hidden") {
 		t.Errorf("a secret that is no JSON: %v, want invalid, and not shown", err)
 	}
-	if _, err := home.Stream(setting.GoodStream); !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), setting.GoodStream) {
+	if _, err := home.Setting(setting.GoodStream); !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), setting.GoodStream) {
 		t.Errorf("a missing variable: %v, want one that names it", err)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"verdict/shared/experiment"
 	"verdict/shared/fault"
 	"verdict/shared/lake"
+	"verdict/shared/redact"
 	"verdict/shared/table"
 )
 
@@ -192,6 +193,9 @@ limit %d`, asOf.UTC().AddDate(0, 0, -1).Format(time.DateOnly), most))
 // agrees tells whether a configuration gives the exposure's variant to either of its ids: which of them the site asks
 // with is its own affair. says is what all of them say instead; known is false where none has the rule.
 func agrees(by []Bucketer, x exposure) (says string, known bool, err error) {
+	if redact.Hashed(x.User) || redact.Hashed(x.Anonymous) { // the platform may have been asked with what the hash stands for
+		return "", false, nil
+	}
 	got := map[string]bool{}
 	for _, b := range by {
 		for _, id := range []string{x.User, x.Anonymous} {

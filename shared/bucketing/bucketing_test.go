@@ -155,6 +155,11 @@ func TestAudit(t *testing.T) {
 				x[i].user, x[i].anonymous = x[i].anonymous, "device"
 			}
 		}, 0},
+		"by an id that landed hashed": {func(x []seen) {
+			for i := range x {
+				x[i].user, x[i].anonymous = "hmac:0123456789abcdef0123456789abcdef", "device"
+			}
+		}, -1},
 		"ten forced into treatment": {func(x []seen) {
 			n := 0
 			for i := range x {
@@ -173,8 +178,12 @@ func TestAudit(t *testing.T) {
 			x := given(t, all, day.Add(10*time.Hour))
 			c.break1(x)
 			audited, mismatched, example := h.audit(t, x)
-			if audited != int64(len(x)) || mismatched != c.mismatch || (example != "") != (c.mismatch > 0) {
-				t.Errorf("audited %d of %d, mismatched %d, want %d: %s", audited, len(x), mismatched, c.mismatch, example)
+			want := int64(len(x))
+			if c.mismatch < 0 { // nobody can tell what the platform would say
+				want, c.mismatch = 0, 0
+			}
+			if audited != want || mismatched != c.mismatch || (example != "") != (c.mismatch > 0) {
+				t.Errorf("audited %d, want %d, mismatched %d, want %d: %s", audited, want, mismatched, c.mismatch, example)
 			}
 		})
 	}

@@ -21,6 +21,7 @@ import (
 
 	"verdict/shared/land"
 	"verdict/shared/plan"
+	"verdict/shared/redact"
 )
 
 const (
@@ -58,6 +59,7 @@ type Handler struct {
 	Meter      Meter   // may be nil
 	Origins    Origins // of pages that may send; none: all
 	Cookie     Cookie
+	PrivacyKey func(context.Context) (redact.Key, error) // is asked for when the plan hashes ids
 
 	parsers  fastjson.ParserPool
 	crawlers crawlers
@@ -131,6 +133,13 @@ func (h *Handler) collect(w http.ResponseWriter, r *http.Request) {
 		fail(w, problem{Title: "Write keys are not available", Status: http.StatusServiceUnavailable, Detail: "Send the batch again later."})
 		return
 	}
+	hide, err := redact.Hiding(r.Context(), h.Plan.Hash, h.PrivacyKey)
+	if err != nil {
+		h.Log.ErrorContext(r.Context(), "ids cannot be hashed", slog.Any("error", err))
+		w.Header().Set("Retry-After", "60")
+		fail(w, problem{Title: "Ids cannot be hashed", Status: http.StatusServiceUnavailable, Detail: "Send the batch again later."})
+		return
+	}
 	namespace, ok := keys[writeKey(r, batch)]
 	if !ok {
 		fail(w, problem{Title: "Unknown write key", Status: http.StatusUnauthorized, Detail: "Send the write key in X-Write-Key or in the field write_key."})
@@ -146,8 +155,11 @@ func (h *Handler) collect(w http.ResponseWriter, r *http.Request) {
 	m := Measurement{Namespace: namespace, At: from.At, Received: len(events), Skew: from.Skew, Dropped: readDropped(batch), Broken: map[string]int{}, Duplicated: duplicates(events)}
 	good, bad := packer{}, packer{}
 	var reply answer
+	var arena fastjson.Arena
 	for i, event := range events {
-		if failures := h.Plan.Check(event); failures != nil {
+		failures := h.Plan.Check(event)
+		hide(&arena, event)
+		if failures != nil {
 			reply.Quarantined++
 			m.Broken[h.contract(event)]++
 			reply.Quarantine = append(reply.Quarantine, quarantined{i, string(event.GetStringBytes("event_id")), failures})

@@ -18,6 +18,7 @@ import (
 	"verdict/events"
 	"verdict/shared/collect"
 	"verdict/shared/plan"
+	"verdict/shared/redact"
 )
 
 var receivedAt = time.Date(2026, 1, 5, 10, 0, 0, 0, time.UTC)
@@ -369,5 +370,28 @@ func TestThePlanInForceIsTold(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"1-0-0"}, got.Events["order_completed"]); diff != "" || len(got.Events) != 12 {
 		t.Errorf("%d events, order_completed -want +got:\n%s", len(got.Events), diff)
+	}
+}
+
+// Ids that the plan hashes land as hashes, also of events that break their contract; without the key nothing lands.
+func TestIDsLandHashed(t *testing.T) {
+	key := redact.Key("0123456789abcdef0123456789abcdef")
+	h, good, bad := newHandler(t)
+	h.Plan.Hash = []string{"user_id"}
+	h.PrivacyKey = func(context.Context) (redact.Key, error) { return key, nil }
+	valid := event(1, `,"user_id":"ann"`)
+	body := `{"events":[` + valid + `,` + strings.Replace(valid, "order_completed", "order_eaten", 1) + `]}`
+	if w := post(h, body); w.Code != http.StatusOK {
+		t.Fatalf("answer %d %s", w.Code, w.Body)
+	}
+	kept, _ := bad.lines[0]["event"].(map[string]any)
+	for _, line := range []map[string]any{good.lines[0], kept} {
+		if line["user_id"] != key.Value("ann") || line["anonymous_id"] != "a1" {
+			t.Errorf("landed %v", line)
+		}
+	}
+	h.PrivacyKey = func(context.Context) (redact.Key, error) { return nil, errors.New("no such secret") }
+	if w := post(h, body); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || len(good.lines) != 1 {
+		t.Errorf("without the key: answer %d %s, landed %d", w.Code, w.Body, len(good.lines))
 	}
 }

@@ -83,8 +83,8 @@ const (
 	windowDays, evaluations = 21, 4
 	jobs, jobGB, jobMinutes = 6, 1.0, 1.0 // scheduled functions, hourly
 	fileEvents              = 40_000      // Firehose writes a file after five minutes or 128 MB
-	fixedAlarms, metrics    = 36, 30
-	secrets                 = 5
+	fixedAlarms, metrics    = 37, 30
+	secrets                 = 6
 	logBytes                = 350 // of metrics and a report line per request
 )
 

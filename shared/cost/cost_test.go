@@ -31,13 +31,13 @@ func TestMonthly(t *testing.T) {
 	want := map[string]float64{
 		"API Gateway":                 3.04,
 		"collector (Lambda)":          3.04*0.20 + requests*0.01*0.25*0.0000133334,
-		"CloudWatch logs and metrics": requests*350/1e9*0.50 + 30*0.30 + 36*0.10,
+		"CloudWatch logs and metrics": requests*350/1e9*0.50 + 30*0.30 + 37*0.10,
 		"Firehose":                    requests*10*1024/1e9*0.049 + files/1000*0.005, // ten events are 9.8 KB: two times five
 		"S3":                          (0.14*100+0.0243*365)*0.023 + files/1000*0.005,
 		"Athena, tables":              0.14 * 1.5 * 24 * days / 1000 * 5,
 		"Athena, experiments":         0.0243 * 21 * 4 * days / 1000 * 10 * 5,
 		"jobs (Lambda)":               6 * 24 * days * 60 * 0.0000133334,
-		"secrets":                     2.00,
+		"secrets":                     2.40,
 	}
 	lines := prices(t).Monthly(usage())
 	sum := 0.0

@@ -19,6 +19,21 @@ type Lease interface {
 	Run(ctx context.Context, name string, work func(context.Context) error) error
 }
 
+// Together is a lease that is had only with others: of work that this work must not meet.
+type Together struct {
+	Lease
+	With []string
+}
+
+// Run implements Lease.
+func (t Together) Run(ctx context.Context, name string, work func(context.Context) error) error {
+	for _, other := range t.With {
+		inner := work
+		work = func(ctx context.Context) error { return t.Lease.Run(ctx, other, inner) }
+	}
+	return t.Lease.Run(ctx, name, work)
+}
+
 // margin is what is left of a Lambda's time when its steps are told to end: to give the lease back and say why.
 const margin = 20 * time.Second
 

@@ -78,6 +78,36 @@ func TestAScheduleRunsItsStepsForItsDay(t *testing.T) {
 	}
 }
 
+// Work that must not meet other work begins when it has the leases of all.
+func TestALeaseWithOthers(t *testing.T) {
+	for taken, want := range map[string][]string{
+		"":        {"privacy", "elt", "replay", "work"},
+		"replay":  {"privacy", "elt", "replay"},
+		"privacy": {"privacy"},
+		"decider": {"privacy", "elt", "replay", "work"},
+	} {
+		var got []string
+		work := func(context.Context, time.Time) error { got = append(got, "work"); return nil }
+		l := lambdaio.Together{Lease: holder(func(name string) bool { got = append(got, name); return name != taken }), With: []string{"replay", "elt"}}
+		if err := lambdaio.Scheduled("privacy", l, time.Now, work)(t.Context(), lambdaio.Occasion{}); err != nil {
+			t.Errorf("%s is taken: %v", taken, err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s is taken (-want +got):\n%s", taken, diff)
+		}
+	}
+}
+
+// holder is a lease that is had when it says so.
+type holder func(name string) bool
+
+func (h holder) Run(ctx context.Context, name string, work func(context.Context) error) error {
+	if !h(name) {
+		return fault.New(fault.Conflict, "take lease %s: somebody has it", name)
+	}
+	return work(ctx)
+}
+
 func errorText(err error) string {
 	if err == nil {
 		return ""

@@ -28,6 +28,7 @@ import (
 	"verdict/shared/project"
 	"verdict/shared/redact"
 	"verdict/shared/register"
+	"verdict/shared/replay"
 	"verdict/shared/restate"
 	"verdict/shared/spend"
 	"verdict/shared/view"
@@ -132,7 +133,7 @@ func (p *Pipeline) resolve(ctx context.Context, asOf time.Time) error {
 }
 
 // Officer answers for the persons in the lake.
-func (p *Pipeline) Officer(store privacy.Store, key redact.Key) *privacy.Officer {
+func (p *Pipeline) Officer(store privacy.Store, key redact.Key, parquet replay.Parquet) *privacy.Officer {
 	tables := []string{"identity_map", "identity_merge", "identity_veto", "fact_experiment_guardrail"}
 	for _, m := range p.Project.Models.Models {
 		tables = append(tables, m.Name)
@@ -141,7 +142,7 @@ func (p *Pipeline) Officer(store privacy.Store, key redact.Key) *privacy.Officer
 		tables = append(tables, measure.Totals(e.ID))
 	}
 	return &privacy.Officer{
-		Store: store, Engine: p.Engine, Catalog: p.Catalog, Tables: tables, Key: key, NewRun: p.NewRun, Now: p.Now, Rebuild: p.rebuild,
+		Store: store, Engine: p.Engine, Catalog: p.Catalog, Tables: tables, Key: key, NewRun: p.NewRun, Now: p.Now, Rebuild: p.rebuild, Parquet: parquet,
 	}
 }
 

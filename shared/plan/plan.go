@@ -18,6 +18,7 @@ import (
 // Plan is a loaded tracking plan. It is safe for concurrent use.
 type Plan struct {
 	Events   []Event
+	Hash     []string // ids that land as salted hashes: anonymous_id, user_id
 	envelope *Validator
 	schemas  map[contract]*Validator
 	known    map[string]bool
@@ -47,13 +48,19 @@ func Load(files fs.FS) (*Plan, error) {
 		return nil, fmt.Errorf("read tracking plan: %w", err)
 	}
 	var listed struct {
-		Events []Event `yaml:"events"`
+		Events []Event  `yaml:"events"`
+		Hash   []string `yaml:"hash"`
 	}
 	doc, err := definition.Decode("plan.yaml", source, &listed)
 	if err != nil {
 		return nil, err
 	}
-	p := &Plan{Events: listed.Events, schemas: map[contract]*Validator{}, known: map[string]bool{}, released: map[string][]string{}}
+	p := &Plan{Events: listed.Events, Hash: listed.Hash, schemas: map[contract]*Validator{}, known: map[string]bool{}, released: map[string][]string{}}
+	for i, id := range p.Hash {
+		if id != "anonymous_id" && id != "user_id" || slices.Contains(p.Hash[:i], id) {
+			return nil, doc.Errorf(fmt.Sprintf("$.hash[%d]", i), "hash lists anonymous_id and user_id, each once, not %q", id)
+		}
+	}
 	if p.envelope, err = compileFile(files, "schemas/event-1-0-0.json"); err != nil {
 		return nil, err
 	}

@@ -85,6 +85,13 @@ func TestLoadRefusesAHalfPlan(t *testing.T) {
 	if want := "plan.yaml:2: there is no file schemas/a/1-0-0.json"; !fault.Is(err, fault.Invalid) || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
+	for list, wrong := range map[string]string{"session_id": "session_id", "user_id, user_id": "user_id"} {
+		files["plan.yaml"] = &fstest.MapFile{Data: []byte("hash: [" + list + "]\nevents: []\n")}
+		if _, err := plan.Load(files); !fault.Is(err, fault.Invalid) || !strings.HasPrefix(err.Error(), "plan.yaml:1: hash lists") || !strings.Contains(err.Error(), wrong) {
+			t.Errorf("hash of %s: %v", list, err)
+		}
+	}
+	files["plan.yaml"] = &fstest.MapFile{Data: []byte("hash: [user_id]\nevents:\n  - {name: a, schema: 1-0-0, owner: o, description: d}\n")}
 	files["schemas/a/1-0-0.json"] = &fstest.MapFile{Data: []byte(`{"type":"object","dependentRequired":{}}`)}
 	if _, err = plan.Load(files); err == nil || !strings.Contains(err.Error(), "dependentRequired") {
 		t.Errorf("an unsupported keyword passed: %v", err)

@@ -52,6 +52,9 @@ func (o *Officer) Work(ctx context.Context) ([]Audit, error) {
 	var refused []error
 	for _, object := range objects {
 		a, err := o.one(ctx, object.Key)
+		if errors.Is(err, errEarly) {
+			continue
+		}
 		if fault.Is(err, fault.Invalid) {
 			refused = append(refused, err)
 			continue
@@ -67,6 +70,9 @@ func (o *Officer) Work(ctx context.Context) ([]Audit, error) {
 	return done, nil
 }
 
+// errEarly says that a request waits for what is under way.
+var errEarly = errors.New("accepted events may not have landed")
+
 // one works on the request of a key and then forgets it, with the ids in it.
 func (o *Officer) one(ctx context.Context, key string) (Audit, error) {
 	e, err := read[erasure](ctx, o.Store, key)
@@ -78,6 +84,12 @@ func (o *Officer) one(ctx context.Context, key string) (Audit, error) {
 	}
 	if e.At.IsZero() { // put there by hand: it counts from when it is first seen
 		e.At = o.Now().UTC()
+		if err := o.keep(ctx, key, e); err != nil {
+			return Audit{}, err
+		}
+	}
+	if o.Now().Sub(e.At) < o.Settle {
+		return Audit{}, errEarly
 	}
 	var a Audit
 	if e.Action == Export {
@@ -144,6 +156,11 @@ func (o *Officer) prepare(ctx context.Context, key string, e *erasure) error {
 	if e.Files, err = o.files(ctx, p); err != nil {
 		return err
 	}
+	return o.keep(ctx, key, *e)
+}
+
+// keep writes down what is known of a request.
+func (o *Officer) keep(ctx context.Context, key string, e erasure) error {
 	body, err := json.MarshalIndent(e, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write request: %w", err)

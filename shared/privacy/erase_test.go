@@ -15,6 +15,7 @@ import (
 	"verdict/shared/pipeline"
 	"verdict/shared/privacy"
 	"verdict/shared/redact"
+	"verdict/shared/table/foreign"
 )
 
 // without drops the rows that name Ann.
@@ -39,7 +40,7 @@ func TestErase(t *testing.T) {
 		t.Fatalf("only %v name her: the test proves nothing", before)
 	}
 	want := without(rows(t, p))
-	officer := p.Officer(store, key())
+	officer := p.Officer(store, key(), foreign.EachRow)
 	if err := officer.Ask(t.Context(), request()); err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +88,7 @@ func TestErasedTablesAreThoseOfARebuild(t *testing.T) {
 
 func erase(t *testing.T, p *pipeline.Pipeline, store privacy.Store) {
 	t.Helper()
-	officer := p.Officer(store, key())
+	officer := p.Officer(store, key(), foreign.EachRow)
 	if err := officer.Ask(t.Context(), request()); err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +163,7 @@ func TestAKilledErasureIsCompleted(t *testing.T) {
 		dying := &mortal{store, kill}
 		catalog := p.Catalog
 		p.Catalog, p.Objects = mortalCatalog{p.Catalog, dying}, dying
-		officer := p.Officer(dying, key())
+		officer := p.Officer(dying, key(), foreign.EachRow)
 		err := officer.Ask(t.Context(), request())
 		if err == nil {
 			_, err = officer.Work(t.Context())
@@ -229,17 +230,17 @@ func TestWhatMakesNoSenseIsRefused(t *testing.T) {
 	} {
 		r := request()
 		change(&r)
-		if err := p.Officer(store, key()).Ask(t.Context(), r); !fault.Is(err, fault.Invalid) {
+		if err := p.Officer(store, key(), foreign.EachRow).Ask(t.Context(), r); !fault.Is(err, fault.Invalid) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := p.Officer(store, key()[:10]).Ask(t.Context(), request()); !fault.Is(err, fault.Invalid) {
+	if err := p.Officer(store, key()[:10], foreign.EachRow).Ask(t.Context(), request()); !fault.Is(err, fault.Invalid) {
 		t.Errorf("a short key: %v", err)
 	}
 	// A request that people put there, and that is wrong, holds the others not up.
 	put(t, store, "privacy/requests/a-typo.json", `{"action":"erase","ids":["ann"],"by":"me"}`)
 	put(t, store, "privacy/requests/b.json", `{"action":"erase","ids":["u:nobody"],"by":"me"}`)
-	done, err := p.Officer(store, key()).Work(t.Context())
+	done, err := p.Officer(store, key(), foreign.EachRow).Work(t.Context())
 	if len(done) != 1 || !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "a-typo.json") {
 		t.Errorf("done %+v, %v", done, err)
 	}

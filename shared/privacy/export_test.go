@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"verdict/shared/privacy"
+	"verdict/shared/table/foreign"
 )
 
 // An export has every row that names her, none that does not, and is readable.
@@ -17,7 +18,7 @@ func TestExport(t *testing.T) {
 	r := request()
 	r.Action = privacy.Export
 	var out bytes.Buffer
-	done, err := p.Officer(store, key()).HandOver(t.Context(), r, &out)
+	done, err := p.Officer(store, key(), foreign.EachRow).HandOver(t.Context(), r, &out)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +71,7 @@ func TestRequestedExport(t *testing.T) {
 	root := build(t)
 	p, store := open(t, root)
 	put(t, store, "privacy/requests/one.json", `{"action":"export","ids":["u:bob"],"by":"dpo"}`)
-	if done, err := p.Officer(store, key()).Work(t.Context()); err != nil || len(done) != 1 {
+	if done, err := p.Officer(store, key(), foreign.EachRow).Work(t.Context()); err != nil || len(done) != 1 {
 		t.Fatalf("%+v, %v", done, err)
 	}
 	answers, err := store.List(t.Context(), "privacy/exports/")

@@ -25,7 +25,7 @@ import (
 	"verdict/shared/privacy"
 	"verdict/shared/project"
 	"verdict/shared/redact"
-	"verdict/shared/table"
+	"verdict/shared/table/foreign"
 )
 
 // Each id of Ann's ends like this, and nobody else's does.
@@ -166,7 +166,7 @@ func texts(t *testing.T, root string) map[string]string {
 		switch {
 		case bytes.HasPrefix(body, []byte("PAR1")):
 			text = ""
-			err = table.EachRow(t.Context(), bytes.NewReader(body), int64(len(body)), func(row []byte, _ float64) error {
+			err = foreign.EachRow(t.Context(), bytes.NewReader(body), int64(len(body)), func(row []byte, _ float64) error {
 				text += string(row) + "\n"
 				return nil
 			})

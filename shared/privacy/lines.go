@@ -15,7 +15,6 @@ import (
 	"verdict/shared/fault"
 	"verdict/shared/lake"
 	"verdict/shared/land"
-	"verdict/shared/table"
 )
 
 // The areas of the lake that hold lines.
@@ -48,7 +47,7 @@ func (o *Officer) files(ctx context.Context, p person) ([]touched, error) {
 		if err != nil {
 			return nil, err
 		}
-		_, found, err := p.without(ctx, key, body)
+		_, found, err := o.without(ctx, p, key, body)
 		if err != nil {
 			return nil, fmt.Errorf("search %s: %w", key, err)
 		}
@@ -99,7 +98,7 @@ func (o *Officer) rewrite(ctx context.Context, p person, key string) error {
 	if err != nil {
 		return err
 	}
-	rest, found, err := p.without(ctx, key, body)
+	rest, found, err := o.without(ctx, p, key, body)
 	if err != nil {
 		return fmt.Errorf("rewrite %s: %w", key, err)
 	}
@@ -113,10 +112,10 @@ func (o *Officer) rewrite(ctx context.Context, p person, key string) error {
 
 // without is a file without the person's lines, in the same form, and what was taken out. Parquet becomes lines of
 // JSON: a replay reads either by what it is, not by its name.
-func (p person) without(ctx context.Context, key string, body []byte) (rest []byte, found touched, err error) {
+func (o *Officer) without(ctx context.Context, p person, key string, body []byte) (rest []byte, found touched, err error) {
 	found.Key = key
 	area := found.area()
-	lines, packed, err := unpack(ctx, body)
+	lines, packed, err := o.unpack(ctx, body)
 	if err != nil {
 		return nil, found, err
 	}
@@ -134,17 +133,23 @@ func (p person) without(ctx context.Context, key string, body []byte) (rest []by
 			hours[hour]++
 		}
 	}
-	for hour, n := range hours {
-		hour.Lines = n
-		found.Hours = append(found.Hours, hour)
-	}
-	slices.SortFunc(found.Hours, func(a, b Hour) int { return strings.Compare(a.Namespace+a.Hour, b.Namespace+b.Hour) })
+	found.Hours = sortedHours(hours)
 	if packed {
 		rest, err = land.Compress(kept...)
 	} else {
 		rest = bytes.Join(kept, nil)
 	}
 	return rest, found, err
+}
+
+// sortedHours lists hours, each with how many lines it has.
+func sortedHours(hours map[Hour]int64) (out []Hour) {
+	for hour, n := range hours {
+		hour.Lines = n
+		out = append(out, hour)
+	}
+	slices.SortFunc(out, func(a, b Hour) int { return strings.Compare(a.Area+a.Namespace+a.Hour, b.Area+b.Namespace+b.Hour) })
+	return out
 }
 
 // owns tells whether a line is the person's, and under which hour the collector has counted it, if it has. A line
@@ -160,11 +165,16 @@ func (p person) owns(parser *fastjson.Parser, area string, line []byte) (mine bo
 	case undeliverable:
 		return p.undelivered(v), hour
 	}
+	return p.landed(v), counted(v, area)
+}
+
+// counted is the hour under which the collector has counted a landed line; none of one that was replayed.
+func counted(v *fastjson.Value, area string) (hour Hour) {
 	received := v.GetStringBytes("received_ts")
 	if at := len("2006-01-02T15"); !v.Exists("source") && len(received) >= at {
 		hour = Hour{Namespace: string(v.GetStringBytes("namespace")), Hour: string(received[:at]), Area: area}
 	}
-	return p.landed(v), hour
+	return hour
 }
 
 // undelivered looks into what Firehose could not deliver: a record that it kept as it was, and says why.
@@ -183,10 +193,10 @@ func (p person) undelivered(v *fastjson.Value) bool {
 }
 
 // unpack takes a file apart into lines, each with its end.
-func unpack(ctx context.Context, body []byte) (lines [][]byte, packed bool, err error) {
+func (o *Officer) unpack(ctx context.Context, body []byte) (lines [][]byte, packed bool, err error) {
 	switch {
 	case bytes.HasPrefix(body, []byte("PAR1")):
-		err = table.EachRow(ctx, bytes.NewReader(body), int64(len(body)), func(row []byte, _ float64) error {
+		err = o.Parquet(ctx, bytes.NewReader(body), int64(len(body)), func(row []byte, _ float64) error {
 			lines = append(lines, append(bytes.Clone(row), '\n'))
 			return nil
 		})

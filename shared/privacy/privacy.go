@@ -14,6 +14,7 @@ import (
 	"verdict/shared/fault"
 	"verdict/shared/lake"
 	"verdict/shared/redact"
+	"verdict/shared/replay"
 )
 
 // Where things stand in the lake.
@@ -44,6 +45,9 @@ type Officer struct {
 	Now     func() time.Time
 	// Rebuild brings the tables up to date with what has landed.
 	Rebuild func(context.Context) error
+	Parquet replay.Parquet
+	// Settle is how long a request waits until all that was accepted before it has landed.
+	Settle time.Duration
 }
 
 // Action is what can be asked for.
@@ -54,6 +58,9 @@ const (
 	Erase  Action = "erase"
 	Export Action = "export"
 )
+
+// Swept is in the audit trail beside them: nobody asks for it by a request.
+const Swept Action = "sweep"
 
 // Request is somebody's wish, and who answers for it being theirs.
 type Request struct {

@@ -7,7 +7,6 @@ import (
 
 	"verdict/shared/lake"
 	"verdict/shared/redact"
-	"verdict/shared/replay"
 )
 
 // instant is how a name says when; it sorts as time does.
@@ -31,9 +30,7 @@ type Suppression struct {
 	Key     func(context.Context) (redact.Key, error) // is asked for when somebody is on the list
 }
 
-var _ replay.Erased = (*Suppression)(nil)
-
-// Load implements replay.Erased; it returns nil when nobody was erased.
+// Load is what a replay asks for; it returns nil when nobody was erased.
 func (s *Suppression) Load(ctx context.Context) (func(anonymous, user string, at time.Time) bool, error) {
 	objects, err := s.Objects.List(ctx, suppressed)
 	if err != nil {

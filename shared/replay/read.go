@@ -14,7 +14,6 @@ import (
 
 	"verdict/shared/fault"
 	"verdict/shared/lake"
-	"verdict/shared/table"
 )
 
 const (
@@ -24,7 +23,7 @@ const (
 
 // rows hands over the rows of a file in order. A row is good until the next one is asked for. A file that
 // cannot be read to its end is fault.Invalid.
-func rows(ctx context.Context, f lake.File, moved func(read int64), each func(v *fastjson.Value) error) error {
+func rows(ctx context.Context, parquet Parquet, f lake.File, moved func(read int64), each func(v *fastjson.Value) error) error {
 	head := make([]byte, 4)
 	n, err := f.ReadAt(head, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -32,7 +31,7 @@ func rows(ctx context.Context, f lake.File, moved func(read int64), each func(v 
 	}
 	if string(head[:n]) == "PAR1" {
 		var parser fastjson.Parser
-		return table.EachRow(ctx, f, f.Size(), func(text []byte, share float64) error {
+		return parquet(ctx, f, f.Size(), func(text []byte, share float64) error {
 			moved(int64(share * float64(f.Size())))
 			v, err := parser.ParseBytes(text)
 			if err != nil {

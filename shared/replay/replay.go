@@ -13,6 +13,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/valyala/fastjson"
@@ -21,6 +22,7 @@ import (
 	"verdict/shared/lake"
 	"verdict/shared/land"
 	"verdict/shared/plan"
+	"verdict/shared/redact"
 )
 
 // DefaultMaxBad is the share of a file's events that may break their contract. A page that sends one event wrongly
@@ -33,7 +35,13 @@ type Replayer struct {
 	Mapping *Mapping
 	Objects lake.Objects
 	Erased  Erased // may be nil
+	Parquet Parquet
+	Key     func(context.Context) (redact.Key, error) // is asked for when the plan hashes ids
 }
+
+// Parquet reads a Parquet file that others wrote, and hands over each row as a JSON object with the share of the file
+// that was read. It is given: what reads any such file is heavy, and of those who link this package few read one.
+type Parquet func(ctx context.Context, in io.ReaderAt, size int64, each func(row []byte, share float64) error) error
 
 // Erased knows who was erased from the lake. What it loads, which may be nil, tells whether an event is of somebody who
 // was erased after it: such an event does not come back.
@@ -51,6 +59,7 @@ type Job struct {
 	Moved     func(done, total int64)
 
 	erased func(anonymous, user string, at time.Time) bool
+	hide   func(*fastjson.Arena, *fastjson.Value)
 }
 
 // Report is what became of a file.
@@ -86,6 +95,10 @@ func (r *Replayer) Run(ctx context.Context, job Job) (Report, error) {
 			return Report{}, fmt.Errorf("read who was erased: %w", err)
 		}
 		job.erased = erased
+	}
+	var err error
+	if job.hide, err = redact.Hiding(ctx, r.Plan.Hash, r.Key); err != nil {
+		return Report{}, err
 	}
 	size := job.File.Size()
 	moved := func(pass int64) func(int64) {
@@ -156,7 +169,7 @@ func (r *Replayer) fingerprint(fileHash string, job Job) string {
 	if err != nil {
 		versions = nil // plain strings always marshal
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s\n%s\n%s", fileHash, job.Kind, job.Namespace, versions, r.Mapping.file))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s\n%s\n%s%s", fileHash, job.Kind, job.Namespace, versions, r.Mapping.file, strings.Join(r.Plan.Hash, "\n")))
 	return hex.EncodeToString(sum[:16])
 }
 
@@ -201,7 +214,7 @@ type sink interface {
 func (r *Replayer) read(ctx context.Context, job *Job, moved func(int64), to sink) error {
 	var arena fastjson.Arena
 	n := 0
-	err := rows(ctx, job.File, moved, func(v *fastjson.Value) error {
+	err := rows(ctx, r.Parquet, job.File, moved, func(v *fastjson.Value) error {
 		n++
 		to.row()
 		arena.Reset()
@@ -217,7 +230,7 @@ func (r *Replayer) read(ctx context.Context, job *Job, moved func(int64), to sin
 			if err != nil {
 				return fault.New(fault.Invalid, "row %d: %w", n, err)
 			}
-			return r.sort(ctx, job, e, to)
+			return r.sort(ctx, &arena, job, e, to)
 		}
 		one, err := job.Kind.read(&arena, v)
 		if err != nil {
@@ -230,7 +243,7 @@ func (r *Replayer) read(ctx context.Context, job *Job, moved func(int64), to sin
 		}
 		for i, properties := range rule.made(&arena, r.Plan, one.fields) {
 			e := made{row: n, reception: one.reception(job.Namespace, job.Kind), event: one.event(&arena, rule, properties, job.Kind, job.Namespace, i)}
-			if err := r.sort(ctx, job, e, to); err != nil {
+			if err := r.sort(ctx, &arena, job, e, to); err != nil {
 				return err
 			}
 		}
@@ -242,14 +255,22 @@ func (r *Replayer) read(ctx context.Context, job *Job, moved func(int64), to sin
 	return err
 }
 
+// isErased tells whether an event is of somebody who was erased after it.
+func (job *Job) isErased(event *fastjson.Value) bool {
+	at, err := plan.ParseTime(event.GetStringBytes("ts"))
+	return err == nil && job.erased != nil && job.erased(string(event.GetStringBytes("anonymous_id")), string(event.GetStringBytes("user_id")), at)
+}
+
 // sort hands an event to where it belongs.
-func (r *Replayer) sort(ctx context.Context, job *Job, e made, to sink) error {
-	if at, err := plan.ParseTime(e.event.GetStringBytes("ts")); err == nil && job.erased != nil &&
-		job.erased(string(e.event.GetStringBytes("anonymous_id")), string(e.event.GetStringBytes("user_id")), at) {
+func (r *Replayer) sort(ctx context.Context, arena *fastjson.Arena, job *Job, e made, to sink) error {
+	failures := r.Plan.Check(e.event)
+	gone := job.isErased(e.event) // as it came: the plan may not have hashed when its person was erased
+	job.hide(arena, e.event)
+	if gone || job.isErased(e.event) {
 		to.erased()
 		return nil
 	}
-	if failures := r.Plan.Check(e.event); failures != nil {
+	if failures != nil {
 		return to.bad(ctx, e, failures)
 	}
 	return to.good(ctx, e)

@@ -25,8 +25,10 @@ import (
 	"verdict/shared/fault"
 	"verdict/shared/lake"
 	"verdict/shared/plan"
+	"verdict/shared/redact"
 	"verdict/shared/replay"
 	"verdict/shared/replay/replaytest"
+	"verdict/shared/table/foreign"
 )
 
 func replayer(t *testing.T) (*replay.Replayer, *directory.Store) {
@@ -40,7 +42,7 @@ func replayer(t *testing.T) (*replay.Replayer, *directory.Store) {
 		t.Fatal(err)
 	}
 	s := &directory.Store{Root: t.TempDir()}
-	return &replay.Replayer{Plan: p, Mapping: m, Objects: s}, s
+	return &replay.Replayer{Plan: p, Mapping: m, Objects: s, Parquet: foreign.EachRow}, s
 }
 
 func write(t *testing.T, text string) lake.File {
@@ -476,6 +478,27 @@ func TestErasedPersonsDoNotComeBack(t *testing.T) {
 	got := landed(t, s, "raw/")
 	if len(got) != 1 || got[0]["event_date"] != "2026-01-06" || report.Erased != 1 || report.Accepted != 1 {
 		t.Errorf("landed %v, report %+v", got, report)
+	}
+}
+
+// What the plan hashes lands hashed from an export, too, and who was erased is known by the hash as well as by the id.
+func TestIDsLandHashed(t *testing.T) {
+	key := redact.Key("0123456789abcdef0123456789abcdef")
+	export := ga4Purchase + "\n" + strings.NewReplacer("123.456", "123.789", `"u1"`, `"u2"`).Replace(ga4Purchase) + "\n"
+	for name, gone := range map[string]string{"by its id": "123.456", "by its hash": key.Value("123.456")} {
+		t.Run(name, func(t *testing.T) {
+			r, s := replayer(t)
+			r.Plan.Hash, r.Key = []string{"anonymous_id", "user_id"}, func(context.Context) (redact.Key, error) { return key, nil }
+			r.Erased = forgotten{gone, time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC)}
+			report, err := r.Run(t.Context(), replay.Job{Name: "events", File: write(t, export), Namespace: "shop"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := landed(t, s, "raw/")
+			if len(got) != 1 || got[0]["anonymous_id"] != key.Value("123.789") || got[0]["user_id"] != key.Value("u2") || report.Erased != 1 {
+				t.Errorf("landed %v, report %+v", got, report)
+			}
+		})
 	}
 }
 

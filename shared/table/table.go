@@ -1,4 +1,4 @@
-// Package table writes Go rows as Parquet, with Arrow, and publishes them as one partition of a
+// Package table writes Go rows as Parquet and publishes them as one partition of a
 // table: how results, decisions and everything else that Go computes reaches SQL.
 package table
 
@@ -6,18 +6,17 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/compress"
-	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+	"github.com/apache/arrow-go/v18/parquet/file"
+	"github.com/apache/arrow-go/v18/parquet/schema"
 
 	"verdict/shared/fault"
 	"verdict/shared/lake"
@@ -67,7 +66,7 @@ type column struct {
 	lake.Column
 	field int
 	json  bool
-	arrow arrow.DataType
+	node  schema.Node
 }
 
 func columnsOf(t reflect.Type, without []string) ([]column, error) {
@@ -84,15 +83,16 @@ func columnsOf(t reflect.Type, without []string) ([]column, error) {
 		c := column{Column: lake.Column{Name: name}, field: i, json: option == "json"}
 		switch kind := t.Field(i).Type; {
 		case c.json || kind.Kind() == reflect.String:
-			c.Type, c.arrow = "varchar", arrow.BinaryTypes.String
+			c.Type, c.node = "varchar", logical(name, schema.StringLogicalType{}, parquet.Types.ByteArray)
 		case kind == reflect.TypeFor[time.Time]():
-			c.Type, c.arrow = "timestamp(3)", &arrow.TimestampType{Unit: arrow.Millisecond}
+			// Forced to name its old type, too: readers that know no other still see a timestamp (ARROW-5878).
+			c.Type, c.node = "timestamp(3)", logical(name, schema.NewTimestampLogicalTypeForce(false, schema.TimeUnitMillis), parquet.Types.Int64)
 		case kind.Kind() == reflect.Int64 || kind.Kind() == reflect.Int:
-			c.Type, c.arrow = "bigint", arrow.PrimitiveTypes.Int64
+			c.Type, c.node = "bigint", schema.NewInt64Node(name, parquet.Repetitions.Optional, unnumbered)
 		case kind.Kind() == reflect.Float64:
-			c.Type, c.arrow = "double", arrow.PrimitiveTypes.Float64
+			c.Type, c.node = "double", schema.NewFloat64Node(name, parquet.Repetitions.Optional, unnumbered)
 		case kind.Kind() == reflect.Bool:
-			c.Type, c.arrow = "boolean", arrow.FixedWidthTypes.Boolean
+			c.Type, c.node = "boolean", schema.NewBooleanNode(name, parquet.Repetitions.Optional, unnumbered)
 		default:
 			return nil, fmt.Errorf("column %s: no Parquet type for %s", name, kind)
 		}
@@ -101,36 +101,40 @@ func columnsOf(t reflect.Type, without []string) ([]column, error) {
 	return out, nil
 }
 
+const (
+	unnumbered = -1      // columns go by name
+	mostRows   = 1 << 20 // of one row group
+)
+
+func logical(name string, meaning schema.LogicalType, as parquet.Type) schema.Node {
+	return schema.MustPrimitive(schema.NewPrimitiveNodeLogical(name, parquet.Repetitions.Optional, meaning, as, unnumbered, unnumbered))
+}
+
 func encode[T any](rows []T, without []string) ([]byte, []lake.Column, error) {
 	columns, err := columnsOf(reflect.TypeFor[T](), without)
 	if err != nil {
 		return nil, nil, err
 	}
-	fields, names := make([]arrow.Field, len(columns)), make([]lake.Column, len(columns))
+	fields, names := make(schema.FieldList, len(columns)), make([]lake.Column, len(columns))
 	for i, c := range columns {
-		fields[i] = arrow.Field{Name: c.Name, Type: c.arrow, Nullable: true}
-		names[i] = c.Column
+		fields[i], names[i] = c.node, c.Column
 	}
-	schema := arrow.NewSchema(fields, nil)
-	builder := array.NewRecordBuilder(memory.DefaultAllocator, schema)
-	defer builder.Release()
-	for i := range rows {
-		row := reflect.ValueOf(&rows[i]).Elem()
-		for j, c := range columns {
-			if err := appendValue(builder.Field(j), row.Field(c.field), c.json); err != nil {
-				return nil, nil, fmt.Errorf("column %s: %w", c.Name, err)
-			}
-		}
-	}
-	record := builder.NewRecordBatch()
-	defer record.Release()
-	var out bytes.Buffer
-	w, err := pqarrow.NewFileWriter(schema, &out, parquet.NewWriterProperties(parquet.WithCompression(compress.Codecs.Zstd)), pqarrow.DefaultWriterProps())
+	root, err := schema.NewGroupNode("schema", parquet.Repetitions.Required, fields, unnumbered)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := w.Write(record); err != nil {
-		return nil, nil, err
+	var out bytes.Buffer
+	w := file.NewParquetWriter(&out, root, file.WithWriterProps(parquet.NewWriterProperties(parquet.WithCompression(compress.Codecs.Zstd))))
+	for group := range slices.Chunk(rows, mostRows) {
+		to := w.AppendRowGroup()
+		for _, c := range columns {
+			if err := write(to, c, reflect.ValueOf(group)); err != nil {
+				return nil, nil, fmt.Errorf("column %s: %w", c.Name, err)
+			}
+		}
+		if err := to.Close(); err != nil {
+			return nil, nil, err
+		}
 	}
 	if err := w.Close(); err != nil {
 		return nil, nil, err
@@ -138,32 +142,55 @@ func encode[T any](rows []T, without []string) ([]byte, []lake.Column, error) {
 	return out.Bytes(), names, nil
 }
 
-func appendValue(to array.Builder, v reflect.Value, asJSON bool) error {
-	switch b := to.(type) {
-	case *array.StringBuilder:
-		if !asJSON {
-			b.Append(v.String())
-			return nil
-		}
-		text, err := json.Marshal(v.Interface())
+// write adds the next column of a row group.
+func write(group file.SerialRowGroupWriter, c column, rows reflect.Value) error {
+	to, err := group.NextColumn()
+	if err != nil {
+		return err
+	}
+	switch to := to.(type) {
+	case *file.ByteArrayColumnChunkWriter:
+		err = batch(to.WriteBatch, rows, c, text)
+	case *file.Int64ColumnChunkWriter:
+		err = batch(to.WriteBatch, rows, c, integer)
+	case *file.Float64ColumnChunkWriter:
+		err = batch(to.WriteBatch, rows, c, func(v reflect.Value, _ column) (float64, bool, error) { return v.Float(), true, nil })
+	case *file.BooleanColumnChunkWriter:
+		err = batch(to.WriteBatch, rows, c, func(v reflect.Value, _ column) (bool, bool, error) { return v.Bool(), true, nil })
+	default:
+		err = fmt.Errorf("no way to write into %T", to)
+	}
+	return errors.Join(err, to.Close())
+}
+
+// batch writes a column's values, less those that are NULL.
+func batch[V any](write func(values []V, there, repeated []int16) (int64, error), rows reflect.Value, c column, value func(reflect.Value, column) (V, bool, error)) error {
+	values, there := make([]V, 0, rows.Len()), make([]int16, rows.Len())
+	for i := range there {
+		v, ok, err := value(rows.Index(i).Field(c.field), c)
 		if err != nil {
 			return err
 		}
-		b.Append(string(text))
-	case *array.Int64Builder:
-		b.Append(v.Int())
-	case *array.Float64Builder:
-		b.Append(v.Float())
-	case *array.BooleanBuilder:
-		b.Append(v.Bool())
-	case *array.TimestampBuilder:
-		if t, ok := v.Interface().(time.Time); ok && !t.IsZero() {
-			b.Append(arrow.Timestamp(t.UnixMilli()))
-		} else {
-			b.AppendNull()
+		if ok {
+			values, there[i] = append(values, v), 1
 		}
-	default:
-		return fmt.Errorf("no way to write into %T", to)
 	}
-	return nil
+	_, err := write(values, there, nil)
+	return err
+}
+
+func text(v reflect.Value, c column) (parquet.ByteArray, bool, error) {
+	if !c.json {
+		return parquet.ByteArray(v.String()), true, nil
+	}
+	body, err := json.Marshal(v.Interface())
+	return body, true, err
+}
+
+// integer is a whole number, or a moment in milliseconds.
+func integer(v reflect.Value, _ column) (int64, bool, error) {
+	if t, ok := v.Interface().(time.Time); ok {
+		return t.UnixMilli(), !t.IsZero(), nil
+	}
+	return v.Int(), true, nil
 }

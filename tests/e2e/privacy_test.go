@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"verdict/shared/ledger"
-	"verdict/shared/table"
+	"verdict/shared/table/foreign"
 )
 
 // days plays a shop too small to decide on anything, whose tables are quick to make.
@@ -38,7 +38,7 @@ func naming(t *testing.T, root string, texts ...string) []string {
 		switch {
 		case bytes.HasPrefix(body, []byte("PAR1")):
 			var rows bytes.Buffer
-			err = table.EachRow(t.Context(), bytes.NewReader(body), int64(len(body)), func(row []byte, _ float64) error {
+			err = foreign.EachRow(t.Context(), bytes.NewReader(body), int64(len(body)), func(row []byte, _ float64) error {
 				rows.Write(row)
 				return nil
 			})

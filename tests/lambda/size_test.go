@@ -28,10 +28,7 @@ func nameOf(bootstrap string) string { return filepath.Base(filepath.Dir(bootstr
 
 const (
 	megabyte = 1 << 20
-	wanted   = 12 * megabyte
-	// parquet is what functions that write tables have: arrow-go's file writer brings its compute kernels and their
-	// dispatch tables along, which nothing here calls and the linker cannot leave out.
-	parquet = 14 * megabyte
+	most     = 12 * megabyte
 )
 
 // What is large is slow to start, and slow to deploy.
@@ -40,15 +37,11 @@ func TestFunctionsAreSmall(t *testing.T) {
 	if len(all) == 0 {
 		t.Skip("nothing is built: make functions")
 	}
-	tables := map[string]bool{"elt": true, "identity": true, "evaluator": true, "decider": true, "monitor": true}
 	for _, bootstrap := range all {
-		size, limit := zipped(t, bootstrap), wanted
-		if tables[nameOf(bootstrap)] {
-			limit = parquet
-		}
+		size := zipped(t, bootstrap)
 		t.Logf("%-10s %5.1f MB", nameOf(bootstrap), float64(size)/megabyte)
-		if size > limit {
-			t.Errorf("%s has %.1f MB zipped, more than %d", nameOf(bootstrap), float64(size)/megabyte, limit/megabyte)
+		if size > most {
+			t.Errorf("%s has %.1f MB zipped, more than %d", nameOf(bootstrap), float64(size)/megabyte, most/megabyte)
 		}
 	}
 }

@@ -1,5 +1,5 @@
-// Package job builds what the scheduled functions, the dashboard and the metrics API work with: the lake's tables, the
-// pipeline over them, and what its last steps move and tell.
+// Package job builds what the scheduled functions, the dashboard and the metrics API work with: the lake's tables and
+// the pipeline over them. What moves its flags stands apart, in flags.
 package job
 
 import (
@@ -12,15 +12,9 @@ import (
 	"verdict/shared/awsio/glue"
 	"verdict/shared/awsio/lease"
 	"verdict/shared/awsio/setting"
-	"verdict/shared/awsio/sns"
-	"verdict/shared/bucketing"
-	"verdict/shared/optimizely"
 	"verdict/shared/pipeline"
 	"verdict/shared/project"
 )
-
-// hourly is how seldom elt may read the datafile, and twice what an SDK's polling takes.
-const hourly = 70 * time.Minute
 
 // leaseHold is longer than a Lambda can run, which is 15 minutes.
 const leaseHold = 16 * time.Minute
@@ -60,10 +54,6 @@ func Pipeline(home *awsio.Home) (*pipeline.Pipeline, error) {
 	return &pipeline.Pipeline{
 		Project: p, Objects: objects, Engine: engine, Catalog: catalog, NewRun: newRun, Now: home.Now,
 		Lineage: told(home, p, objects, catalog, database, newRun), Views: catalog,
-		Audit: &bucketing.Auditor{
-			Open:    func(body []byte) (bucketing.Bucketer, error) { return optimizely.NewBucketer(body) },
-			Objects: objects, Engine: engine, Catalog: catalog, NewRun: newRun, Slack: hourly,
-		},
 	}, nil
 }
 
@@ -74,13 +64,4 @@ func Lease(home *awsio.Home) (*lease.Table, error) {
 		return nil, err
 	}
 	return lease.New(home.Config, table, leaseHold, uuid.NewString, home.Now), nil
-}
-
-// Topic is where decisions are published.
-func Topic(home *awsio.Home) (*sns.Topic, error) {
-	arn, err := home.Setting(setting.DecisionTopic)
-	if err != nil {
-		return nil, err
-	}
-	return sns.New(home.Config, arn), nil
 }

@@ -33,13 +33,11 @@ func TestAMissingVariableIsNamed(t *testing.T) {
 		missing string
 		build   func(*awsio.Home) error
 	}{
-		"engine":        {setting.AthenaWorkgroup, func(h *awsio.Home) error { _, err := job.Engine(h); return err }},
-		"pipeline":      {setting.GlueDatabase, func(h *awsio.Home) error { _, err := job.Pipeline(h); return err }},
-		"metrics":       {setting.QueryBytes, func(h *awsio.Home) error { _, err := job.Metrics(h, nil); return err }},
-		"leases":        {setting.StateTable, func(h *awsio.Home) error { _, err := job.Lease(h); return err }},
-		"topic":         {setting.DecisionTopic, func(h *awsio.Home) error { _, err := job.Topic(h); return err }},
-		"flag platform": {setting.FlagPlatform, func(h *awsio.Home) error { _, err := job.Flags(t.Context(), h); return err }},
-		"flag reader":   {setting.FlagPlatform, func(h *awsio.Home) error { _, err := job.ReadFlags(t.Context(), h, nil); return err }},
+		"engine":   {setting.AthenaWorkgroup, func(h *awsio.Home) error { _, err := job.Engine(h); return err }},
+		"pipeline": {setting.GlueDatabase, func(h *awsio.Home) error { _, err := job.Pipeline(h); return err }},
+		"metrics":  {setting.QueryBytes, func(h *awsio.Home) error { _, err := job.Metrics(h, nil); return err }},
+		"officer":  {setting.LakeBucket, func(h *awsio.Home) error { _, err := job.NewOfficer(h, nil, nil); return err }},
+		"leases":   {setting.StateTable, func(h *awsio.Home) error { _, err := job.Lease(h); return err }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := c.build(open(t, c.missing)); !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), c.missing) {

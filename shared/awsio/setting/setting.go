@@ -14,6 +14,7 @@ const (
 	DecisionTopic    = "DECISION_TOPIC_ARN" // SNS topic that people and the notifier subscribe to
 	WriteKeys        = "WRITE_KEYS_SECRET"  // secret: JSON object, write key -> namespace
 	ReadKeys         = "READ_KEYS_SECRET"   // secret: JSON object, read key -> who has it
+	PrivacyKey       = "PRIVACY_SECRET"     // secret: key under which persons are hashed, plain text
 	QueryBytes       = "QUERY_BYTES"        // what a question to the metrics API may read
 	Origins          = "ALLOWED_ORIGINS"    // sites that may send events, separated by spaces; empty: all
 	CookieDomain     = "COOKIE_DOMAIN"      // site of the network user id's cookie; empty: no cookie

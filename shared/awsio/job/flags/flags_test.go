@@ -1,4 +1,4 @@
-package job_test
+package flags_test
 
 import (
 	"net/http"
@@ -12,7 +12,7 @@ import (
 
 	"verdict/shared/awsio"
 	"verdict/shared/awsio/awstest"
-	"verdict/shared/awsio/job"
+	"verdict/shared/awsio/job/flags"
 	"verdict/shared/awsio/setting"
 	"verdict/shared/decide"
 	"verdict/shared/embedded/flagapi"
@@ -76,7 +76,7 @@ func TestFlagPlatforms(t *testing.T) {
 				variables[setting.Datafile] = host.URL + datafile
 			}
 			home := configured(t, variables)
-			read, err := job.ReadFlags(t.Context(), home, []*experiment.Experiment{{Flag: "checkout"}, {Flag: "checkout"}, {Flag: "not made yet"}})
+			read, err := flags.Reader(t.Context(), home, []*experiment.Experiment{{Flag: "checkout"}, {Flag: "checkout"}, {Flag: "not made yet"}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -84,7 +84,7 @@ func TestFlagPlatforms(t *testing.T) {
 			if diff := cmp.Diff([]feature.Flag{flag}, got, cmpopts.IgnoreFields(feature.Flag{}, "Revision")); err != nil || diff != "" {
 				t.Errorf("%v, flags (-want +got):\n%s", err, diff)
 			}
-			flags, err := job.Flags(t.Context(), home)
+			flags, err := flags.Mover(t.Context(), home)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -101,7 +101,7 @@ func TestNoFlagsAreReadBeforeThePlatformIsConfigured(t *testing.T) {
 		home := configured(t, map[string]string{
 			setting.FlagPlatform: platform, setting.FlagURL: "", setting.FlagProject: "", setting.FlagStage: "", setting.FlagToken: "s", setting.Datafile: "",
 		})
-		read, err := job.ReadFlags(t.Context(), home, []*experiment.Experiment{{Flag: "checkout"}})
+		read, err := flags.Reader(t.Context(), home, []*experiment.Experiment{{Flag: "checkout"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,11 +113,22 @@ func TestNoFlagsAreReadBeforeThePlatformIsConfigured(t *testing.T) {
 
 func TestAnUnknownPlatformIsRefused(t *testing.T) {
 	home := configured(t, map[string]string{setting.FlagPlatform: "unleash"})
-	_, err := job.Flags(t.Context(), home)
-	_, other := job.ReadFlags(t.Context(), home, nil)
+	_, err := flags.Mover(t.Context(), home)
+	_, other := flags.Reader(t.Context(), home, nil)
 	for _, err := range []error{err, other} {
 		if !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), setting.LaunchDarkly) {
 			t.Errorf("error = %v, want one that names the platforms", err)
+		}
+	}
+}
+
+func TestAMissingVariableIsNamed(t *testing.T) {
+	home := configured(t, nil)
+	_, mover := flags.Mover(t.Context(), home)
+	_, reader := flags.Reader(t.Context(), home, nil)
+	for _, err := range []error{mover, reader} {
+		if !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), setting.FlagPlatform) {
+			t.Errorf("error %v, want one that names %s", err, setting.FlagPlatform)
 		}
 	}
 }

@@ -1,4 +1,6 @@
-package job
+// Package flags builds what reads and moves feature flags on the platform that is configured, and what audits its
+// assignments, for the jobs that do: the platforms' SDKs are large.
+package flags
 
 import (
 	"context"
@@ -7,19 +9,25 @@ import (
 
 	"verdict/shared/awsio"
 	"verdict/shared/awsio/setting"
+	"verdict/shared/bucketing"
 	"verdict/shared/decide"
 	"verdict/shared/experiment"
 	"verdict/shared/fault"
 	"verdict/shared/feature"
 	"verdict/shared/launchdarkly"
 	"verdict/shared/optimizely"
+	"verdict/shared/pipeline"
 )
 
-// flagTimeout bounds one request of a flag platform.
-const flagTimeout = 10 * time.Second
+const (
+	// flagTimeout bounds one request of a flag platform.
+	flagTimeout = 10 * time.Second
+	// hourly is how seldom elt may read the datafile, and twice what an SDK's polling takes.
+	hourly = 70 * time.Minute
+)
 
-// Flags is the client that moves flags on the platform that is configured.
-func Flags(ctx context.Context, home *awsio.Home) (decide.Flags, error) {
+// Mover is the client that moves flags on the platform that is configured.
+func Mover(ctx context.Context, home *awsio.Home) (decide.Flags, error) {
 	platform, err := home.Setting(setting.FlagPlatform)
 	if err != nil {
 		return nil, err
@@ -44,9 +52,9 @@ func Datafile(home *awsio.Home) (func(context.Context) ([]byte, error), error) {
 	return optimizely.Datafile{URL: v[1], Client: &http.Client{Timeout: flagTimeout}}.Body, nil
 }
 
-// ReadFlags is what says which flags are on: Optimizely's datafile, or LaunchDarkly's word on each
+// Reader is what says which flags are on: Optimizely's datafile, or LaunchDarkly's word on each
 // flag of an experiment.
-func ReadFlags(ctx context.Context, home *awsio.Home, experiments []*experiment.Experiment) (func(context.Context) ([]feature.Flag, error), error) {
+func Reader(ctx context.Context, home *awsio.Home, experiments []*experiment.Experiment) (func(context.Context) ([]feature.Flag, error), error) {
 	platform, err := home.Setting(setting.FlagPlatform)
 	if err != nil {
 		return nil, err
@@ -70,6 +78,14 @@ func ReadFlags(ctx context.Context, home *awsio.Home, experiments []*experiment.
 		return func(ctx context.Context) ([]feature.Flag, error) { return client.Flags(ctx, keys) }, nil
 	default:
 		return nil, unknownPlatform(platform)
+	}
+}
+
+// Audit recomputes assignments of Optimizely in the lake of a pipeline.
+func Audit(p *pipeline.Pipeline) *bucketing.Auditor {
+	return &bucketing.Auditor{
+		Open:    func(body []byte) (bucketing.Bucketer, error) { return optimizely.NewBucketer(body) },
+		Objects: p.Objects, Engine: p.Engine, Catalog: p.Catalog, NewRun: p.NewRun, Slack: hourly,
 	}
 }
 

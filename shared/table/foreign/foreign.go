@@ -1,4 +1,6 @@
-package table
+// Package foreign reads Parquet files that others wrote, however nested. It stands apart from table, whose importers it
+// would weigh down: with Arrow's readers come gRPC and protobuf, and then a Lambda's zip has 5 MB more.
+package foreign
 
 import (
 	"context"
