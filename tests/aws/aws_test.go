@@ -76,6 +76,7 @@ func TestOnAnEmulator(t *testing.T) {
 			e.tells(t, out.get(t, "verdict-dev-app", "metricsSignedAddress"), out.get(t, "verdict-dev-app", "metricsKeyedAddress"), start)
 		}) &&
 		t.Run("one machine says the same", func(t *testing.T) { sameOnOneMachine(t, m, p, end) }) &&
+		t.Run("a person is erased", func(t *testing.T) { e.forgets(t, m, end) }) &&
 		t.Run("a load generator's events land", func(t *testing.T) { e.loads(t, m.bucket, collector) }) &&
 		t.Run("a redeployment and its rollback fail no request", func(t *testing.T) { e.redeploys(t, m.bucket, collector) }) &&
 		t.Run("destroy leaves nothing", func(t *testing.T) { e.vanishes(t, bucket) })

@@ -3,7 +3,6 @@ package aws_test
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -37,6 +36,7 @@ type mirror struct {
 	duck     *duck.Warehouse
 
 	mu        sync.Mutex
+	landed    map[string][]lake.Object // by partition
 	copied    map[string]bool
 	published map[string]lake.Table
 }
@@ -56,7 +56,7 @@ func newMirror(t *testing.T, config aws.Config, bucket, database string, p *proj
 	t.Helper()
 	m := &mirror{
 		bucket: s3.New(config, bucket), glue: glue.NewFromConfig(config), database: database, store: &directory.Store{Root: t.TempDir()},
-		copied: map[string]bool{}, published: map[string]lake.Table{},
+		landed: map[string][]lake.Object{}, copied: map[string]bool{}, published: map[string]lake.Table{},
 	}
 	m.catalog = awsglue.New(config, database, m.bucket.Location)
 	var err error
@@ -109,35 +109,28 @@ func (m *mirror) Unload(ctx context.Context, sql, prefix string, partitionBy []s
 func (m *mirror) update(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, prefix := range []string{"raw/", "quarantine/", "warehouse/"} {
-		fresh, err := m.fresh(ctx, prefix)
-		if err != nil {
+	for _, prefix := range []string{"raw/", "quarantine/"} {
+		if err := m.land(ctx, prefix); err != nil {
 			return err
 		}
-		if prefix == "warehouse/" {
-			err = m.copy(ctx, fresh)
-		} else {
-			err = m.land(ctx, fresh)
-		}
-		if err != nil {
-			return err
-		}
+	}
+	if err := m.copy(ctx, "warehouse/"); err != nil {
+		return err
 	}
 	return m.republish(ctx)
 }
 
-func (m *mirror) fresh(ctx context.Context, prefix string) (keys []string, err error) {
+// copy copies what is new below a prefix where nothing changes.
+func (m *mirror) copy(ctx context.Context, prefix string) error {
 	there, err := m.bucket.List(ctx, prefix)
-	for _, o := range there {
-		if !m.copied[o.Key] {
-			keys = append(keys, o.Key)
-		}
+	if err != nil {
+		return err
 	}
-	return keys, err
-}
-
-func (m *mirror) copy(ctx context.Context, keys []string) error {
-	for _, key := range keys {
+	for _, o := range there {
+		key := o.Key
+		if m.copied[key] {
+			continue
+		}
 		body, err := m.bucket.Get(ctx, key)
 		if err != nil {
 			return err
@@ -154,34 +147,40 @@ func (m *mirror) copy(ctx context.Context, keys []string) error {
 	return nil
 }
 
-// land makes one gzip file per partition of landed objects. Athena reads them below the partition's
-// folder however deep they lie, but one-machine readers do not look deeper.
-func (m *mirror) land(ctx context.Context, keys []string) error {
-	files := map[string]*bytes.Buffer{}
-	for _, key := range keys {
-		body, err := landed(ctx, m.bucket, key)
-		if err != nil {
-			return err
-		}
-		folder := path.Join(strings.Split(key, "/")[:3]...) // raw/namespace=…/event_date=…
-		if files[folder] == nil {
-			files[folder] = &bytes.Buffer{}
-		}
-		files[folder].Write(body)
-		m.copied[key] = true
+// land makes one gzip file of what has landed in a partition, anew when that has changed. Athena reads it below the
+// partition's folder however deep it lies, but one-machine readers do not look deeper.
+func (m *mirror) land(ctx context.Context, prefix string) error {
+	there, err := m.bucket.List(ctx, prefix)
+	if err != nil {
+		return err
 	}
-	for folder, lines := range files {
+	folders := map[string][]lake.Object{}
+	for _, o := range there {
+		folder := path.Join(strings.Split(o.Key, "/")[:3]...) // raw/namespace=…/event_date=…
+		folders[folder] = append(folders[folder], o)
+	}
+	for folder, objects := range folders {
+		if slices.Equal(objects, m.landed[folder]) {
+			continue
+		}
 		var body bytes.Buffer
 		z := gzip.NewWriter(&body)
-		if _, err := z.Write(lines.Bytes()); err != nil {
-			return err
+		for _, o := range objects {
+			lines, err := landed(ctx, m.bucket, o.Key)
+			if err != nil {
+				return err
+			}
+			if _, err := z.Write(lines); err != nil {
+				return err
+			}
 		}
 		if err := z.Close(); err != nil {
 			return err
 		}
-		if err := m.store.Put(ctx, fmt.Sprintf("%s/%d.ndjson.gz", folder, len(m.copied)), body.Bytes(), lake.Create); err != nil {
+		if err := m.store.Put(ctx, folder+"/events.ndjson.gz", body.Bytes(), lake.Overwrite); err != nil {
 			return err
 		}
+		m.landed[folder] = objects
 	}
 	return nil
 }
