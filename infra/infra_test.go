@@ -744,7 +744,7 @@ func TestAnEnvironmentCanTellOfLineage(t *testing.T) {
 		return names
 	}
 	var want []string
-	for _, name := range []string{"decider", "elt", "evaluator", "identity", "monitor"} {
+	for _, name := range []string{"decider", "elt", "evaluator", "identity", "monitor", "privacy"} {
 		want = append(want, name+" "+text(e.Lineage))
 	}
 	got := told(s)
