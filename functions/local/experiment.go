@@ -285,7 +285,7 @@ func printChanges(w io.Writer, indent string, log []register.Entry) {
 	for i, r := range log {
 		if i == 0 {
 			late := ""
-			if r.DaysLate > 0 {
+			if r.DaysLate > 1 { // one is the first look that sees a day
 				late = fmt.Sprintf(", %d days after its start", r.DaysLate)
 			}
 			fmt.Fprintf(w, "%sregistered as of %s%s: %s\n", indent, r.AsOf, late, r.Hash)
