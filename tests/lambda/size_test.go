@@ -106,7 +106,9 @@ func BenchmarkInit(b *testing.B) {
 		setting.GoodStream: "good", setting.QuarantineStream: "quarantine", setting.WriteKeys: "keys", setting.Origins: "", setting.CookieDomain: "",
 		setting.EdgeProof: "", setting.CollectorURL: "http://127.0.0.1:9", setting.DecisionTopic: "arn:aws:sns:eu-central-1:1:t", setting.Dashboard: "http://127.0.0.1:9",
 		setting.SlackWebhook: "slack", setting.Environment: "test", setting.FlagPlatform: setting.Optimizely, setting.FlagToken: "flags", setting.FlagProject: "1",
-		setting.FlagStage: "production", setting.FlagURL: "http://127.0.0.1:9", setting.Datafile: "",
+		setting.FlagStage: "production", setting.FlagURL: "http://127.0.0.1:9", setting.Datafile: "", setting.ReadKeys: "keys", setting.PrivacyKey: "privacy",
+		setting.QueryBytes: "1000000000", setting.SlackChannel: "", setting.SlackButtons: "", setting.SlackSigning: "signing", setting.Approvers: "",
+		setting.AnswerTopic: "arn:aws:sns:eu-central-1:1:a", setting.Policies: "",
 	} {
 		environment = append(environment, name+"="+value)
 	}
