@@ -179,7 +179,7 @@ func (b *Bundle) conclude(evidence decide.Evidence, decision decide.Decision) (e
 func (b *Bundle) input() (evaluate.Input, error) {
 	in := evaluate.Input{
 		Experiment: new(experiment.Experiment), Audited: b.Audit.Audited, Mismatched: b.Audit.Mismatched, Mismatch: b.Audit.Example,
-		LeastP: map[[2]string]float64{},
+		LeastP: map[[2]string]float64{}, Engine: b.Engine.Version,
 	}
 	if err := json.Unmarshal(b.Experiment.Text, in.Experiment); err != nil {
 		return in, fmt.Errorf("read experiment: %w", err)

@@ -16,7 +16,7 @@ import (
 // Version is the engine's. It rises with every change by which the same statistics give other figures or other words:
 // bundles (shared/bundle) say by which version they were made, and verify for ever. Figures of older versions have to
 // come out as they did: what changes a figure keeps the old way beside the new one (docs/adr/0012).
-const Version = 1
+const Version = 2
 
 const (
 	// sequentialShare is the part of alpha that the running rule may spend; the rest is kept for
@@ -53,6 +53,7 @@ type Input struct {
 	// LeastP is the least anytime-valid p-value that earlier looks at the same definition gave,
 	// by metric and variant.
 	LeastP map[[2]string]float64
+	Engine int // the Version whose figures are wanted; 0: this one's
 	// Rule is the decision rule for goal metrics: Rules makes it.
 	Rule stats.Hybrid
 }
