@@ -48,6 +48,9 @@ test-go: ## Go and SQL tests
 	@echo "Skipped: the notebooks in Jupyter (make test-notebook)."
 	@echo "Skipped: the exported metrics in MetricFlow (make test-metricflow)."
 	@echo "Skipped: schemathesis on the metrics API (make test-api)."
+	@echo "Skipped: the SDK and the dashboard in Chromium (make test-browser, make test-board)."
+	@echo "Skipped: cfn-lint and checkov on infra (make lint-infra)."
+	@echo "Skipped: the demo's verdicts for other seeds (make test-seeds)."
 	@[ -d ../shared ] || echo "Skipped: the tests on published figures and data, which are not beside this checkout (../shared)."
 
 .PHONY: test-web
