@@ -6,6 +6,7 @@ package lake
 import (
 	"context"
 	"io"
+	"strings"
 )
 
 // Mode says what Put does with a key that exists.
@@ -78,6 +79,15 @@ type Table struct {
 	Columns     []Column    `json:"columns"`                // without the partition columns
 	PartitionBy []string    `json:"partition_by,omitempty"` // varchar columns
 	Partitions  []Partition `json:"partitions"`
+}
+
+// Made tells of each partition, by its values, which one it is and what it was made from: it changes with the rows.
+func (t Table) Made() map[string]string {
+	out := map[string]string{}
+	for _, p := range t.Partitions {
+		out[strings.Join(p.Values, "/")] = p.Location + " " + p.Source
+	}
+	return out
 }
 
 // Catalog names the partitions that readers see.

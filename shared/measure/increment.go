@@ -12,7 +12,6 @@ import (
 	"maps"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"verdict/shared/experiment"
@@ -92,9 +91,11 @@ func (m *Measurer) increment(ctx context.Context, e *experiment.Experiment, metr
 		facts: map[string]map[string]string{}, settled: asOf.UTC().AddDate(0, 0, -settling),
 	}
 	for _, t := range in.query.tables() {
-		if in.facts[t.Name], err = m.days(ctx, t); err != nil {
+		table, err := m.Catalog.Table(ctx, t.Name)
+		if err != nil {
 			return nil, err
 		}
+		in.facts[t.Name] = table.Made()
 	}
 	cells, err := in.load(ctx)
 	if err != nil {
@@ -126,19 +127,6 @@ func (m *Measurer) increment(ctx context.Context, e *experiment.Experiment, metr
 
 // version changes when the SQL of totals comes to mean something else.
 const version = 3
-
-// days tells what the partition of each day of a table of facts is.
-func (m *Measurer) days(ctx context.Context, t metric.Table) (map[string]string, error) {
-	table, err := m.Catalog.Table(ctx, t.Name)
-	if err != nil {
-		return nil, err
-	}
-	out := map[string]string{}
-	for _, p := range table.Partitions {
-		out[strings.Join(p.Values, "/")] = p.Location + " " + p.Source
-	}
-	return out, nil
-}
 
 // byDays tells whether a table is partitioned by the day of its facts. It asks for each once.
 func (m *Measurer) byDays(ctx context.Context) func(metric.Table) bool {

@@ -159,11 +159,7 @@ func (b *Builder) fingerprints(ctx context.Context, name string) (map[string]str
 	if err != nil {
 		return nil, err
 	}
-	out := map[string]string{}
-	for _, p := range table.Partitions {
-		out[strings.Join(p.Values, "/")] = p.Location + " " + p.Source
-	}
-	return out, nil
+	return table.Made(), nil
 }
 
 // landed fingerprints the files of each event day of a landing table.
