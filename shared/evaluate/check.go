@@ -51,11 +51,13 @@ func (in Input) sampleRatio() Check {
 	check := Check{Name: "srm", Threshold: srmAlpha, Value: 1, Status: insufficient}
 	variants := in.Experiment.Variants
 	counts, weights, names := make([]int64, len(variants)), make([]float64, len(variants)), make([]string, len(variants))
+	for i, v := range variants {
+		weights[i] = v.Share
+	}
 	day, now := "", 1.0
 	in.everyDay(func(until []measure.Exposure) {
 		clear(counts)
 		for i, v := range variants {
-			weights[i] = v.Share
 			for _, t := range until {
 				if t.Variant == v.Key {
 					counts[i] += t.Units
@@ -67,7 +69,7 @@ func (in Input) sampleRatio() Check {
 		}
 	})
 	for i, v := range variants {
-		weights[i], names[i] = v.Share, fmt.Sprintf("%s %d", v.Key, counts[i])
+		names[i] = fmt.Sprintf("%s %d", v.Key, counts[i])
 	}
 	split := stats.CheckSplit(counts, weights)
 	if split.Status != stats.OK {
