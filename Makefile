@@ -51,6 +51,8 @@ test-go: ## Go and SQL tests
 	@echo "Skipped: the SDK and the dashboard in Chromium (make test-browser, make test-board)."
 	@echo "Skipped: cfn-lint and checkov on infra (make lint-infra)."
 	@echo "Skipped: the demo's verdicts for other seeds (make test-seeds)."
+	@command -v curl >/dev/null || echo "Skipped: the commands of the guide and of the metrics API's docs, for want of curl."
+	@[ -d .build ] || echo "Skipped: the sizes of the Lambdas (make functions)."
 	@[ -d ../shared ] || echo "Skipped: the tests on published figures and data, which are not beside this checkout (../shared)."
 
 .PHONY: test-web
