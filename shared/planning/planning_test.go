@@ -15,6 +15,7 @@ import (
 	"verdict/shared/fault"
 	"verdict/shared/lake"
 	"verdict/shared/measure"
+	"verdict/shared/measure/measuretest"
 	"verdict/shared/metric"
 	"verdict/shared/planning"
 	"verdict/shared/register"
@@ -22,37 +23,6 @@ import (
 )
 
 func day(n int) time.Time { return time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC).AddDate(0, 0, n) }
-
-type event struct {
-	Entity     string    `lake:"entity_id"`
-	Name       string    `lake:"event_name"`
-	At         time.Time `lake:"event_ts"`
-	Value      float64   `lake:"value"`
-	Bot        bool      `lake:"is_bot"`
-	Properties string    `lake:"properties"`
-}
-
-type user struct {
-	Entity  string    `lake:"entity_id"`
-	Unit    string    `lake:"unit_id"`
-	ValidTo time.Time `lake:"valid_to"`
-}
-
-type exposure struct {
-	Experiment string    `lake:"experiment_id"`
-	Unit       string    `lake:"unit_id"`
-	Variant    string    `lake:"variant"`
-	First      time.Time `lake:"first_exposure_ts"`
-	Multi      bool      `lake:"is_multi_variant"`
-	Day        string    `lake:"exposure_date"`
-}
-
-type session struct {
-	Entity string `lake:"entity_id"`
-	Day    string `lake:"event_date"`
-	Bot    bool   `lake:"is_bot"`
-	Lost   int64  `lake:"lost"`
-}
 
 const (
 	daily = 200 // new people a day, of whom one in five buys once, the same day
@@ -68,29 +38,29 @@ func shop(t *testing.T) *planning.Planner {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.Close() })
-	var users []user
-	var exposures []exposure
+	var users []measuretest.User
+	var exposures []measuretest.Exposure
 	for d := range span {
-		var events []event
+		var events []measuretest.Event
 		for i := range daily {
 			who := fmt.Sprintf("a:%d-%d", d, i)
 			at := day(d).Add(time.Duration(i) * time.Minute)
-			users = append(users, user{Entity: who, Unit: who})
-			events = append(events, event{who, "page_viewed", at, 0, false, "{}"})
+			users = append(users, measuretest.User{Entity: who, Unit: who})
+			events = append(events, measuretest.Event{Entity: who, Name: "page_viewed", At: at, Properties: "{}"})
 			if i%5 == 0 {
-				events = append(events, event{who, "order_completed", at.Add(time.Minute), 10, false, "{}"})
+				events = append(events, measuretest.Event{Entity: who, Name: "order_completed", At: at.Add(time.Minute), Value: 10, Properties: "{}"})
 			}
 			if i < daily/2 {
 				arm := []string{"control", "treatment"}[i%2]
-				exposures = append(exposures, exposure{"running", who, arm, at, false, at.Format(time.DateOnly)})
+				exposures = append(exposures, measuretest.Exposure{Experiment: "running", Unit: who, Variant: arm, First: at, Day: at.Format(time.DateOnly)})
 			}
 		}
-		events = append(events, event{fmt.Sprintf("a:bot%d", d), "page_viewed", day(d), 0, true, "{}"})
+		events = append(events, measuretest.Event{Entity: fmt.Sprintf("a:bot%d", d), Name: "page_viewed", At: day(d), Bot: true, Properties: "{}"})
 		publish(t, store, w, "fact_event", day(d).Format(time.DateOnly), events)
 	}
 	publish(t, store, w, "dim_user", "", users)
 	publish(t, store, w, "fact_experiment_exposure", "", exposures)
-	publish(t, store, w, "ledger_session", "", []session{})
+	publish(t, store, w, "ledger_session", "", []measuretest.Session{})
 	return &planning.Planner{Objects: store, Engine: w, Catalog: w, Evaluator: &evaluate.Evaluator{Engine: w, Catalog: w}}
 }
 

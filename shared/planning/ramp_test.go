@@ -10,6 +10,7 @@ import (
 	"verdict/shared/embedded/directory"
 	"verdict/shared/embedded/duck"
 	"verdict/shared/experiment"
+	"verdict/shared/measure/measuretest"
 	"verdict/shared/register"
 )
 
@@ -59,7 +60,7 @@ func TestNothingIsDecidedBeforeTheMinimumRun(t *testing.T) {
 func TestThePopulationMayHaveRamped(t *testing.T) {
 	p := shop(t)
 	store, w := p.Objects.(*directory.Store), p.Catalog.(*duck.Warehouse)
-	var exposures []exposure
+	var exposures []measuretest.Exposure
 	for d := range span {
 		enters := daily
 		if d < 3 {
@@ -67,7 +68,7 @@ func TestThePopulationMayHaveRamped(t *testing.T) {
 		}
 		for i := range enters {
 			at := day(d).Add(time.Duration(i) * time.Minute)
-			exposures = append(exposures, exposure{"ramped", fmt.Sprintf("a:%d-%d", d, i), "control", at, false, at.Format(time.DateOnly)})
+			exposures = append(exposures, measuretest.Exposure{Experiment: "ramped", Unit: fmt.Sprintf("a:%d-%d", d, i), Variant: "control", First: at, Day: at.Format(time.DateOnly)})
 		}
 	}
 	publish(t, store, w, "fact_experiment_exposure", "", exposures)

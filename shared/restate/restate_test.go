@@ -17,41 +17,13 @@ import (
 	"verdict/shared/experiment"
 	"verdict/shared/lake"
 	"verdict/shared/measure"
+	"verdict/shared/measure/measuretest"
 	"verdict/shared/metric"
 	"verdict/shared/restate"
 	"verdict/shared/table"
 )
 
 func day(n int) time.Time { return time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC).AddDate(0, 0, n) }
-
-type event struct {
-	Entity string    `lake:"entity_id"`
-	Name   string    `lake:"event_name"`
-	At     time.Time `lake:"event_ts"`
-	Bot    bool      `lake:"is_bot"`
-}
-
-type user struct {
-	Entity  string    `lake:"entity_id"`
-	Unit    string    `lake:"unit_id"`
-	ValidTo time.Time `lake:"valid_to"`
-}
-
-type exposure struct {
-	Experiment string    `lake:"experiment_id"`
-	Unit       string    `lake:"unit_id"`
-	Variant    string    `lake:"variant"`
-	First      time.Time `lake:"first_exposure_ts"`
-	Multi      bool      `lake:"is_multi_variant"`
-	Day        string    `lake:"exposure_date"`
-}
-
-type session struct {
-	Entity string `lake:"entity_id"`
-	Day    string `lake:"event_date"`
-	Bot    bool   `lake:"is_bot"`
-	Lost   int64  `lake:"lost"`
-}
 
 type audit struct {
 	Experiment string `lake:"experiment_id"`
@@ -96,15 +68,15 @@ func newHome(t *testing.T) *home {
 	e, metrics := definition()
 	h.evaluator = &evaluate.Evaluator{Objects: h.store, Engine: h.warehouse, Catalog: h.warehouse, NewRun: h.newRun}
 	h.keeper = &bundle.Keeper{Objects: h.store, Engine: h.warehouse, Catalog: h.warehouse, Evaluator: h.evaluator, Experiments: []*experiment.Experiment{e}, Metrics: metrics}
-	var users []user
-	var exposures []exposure
-	var sessions []session
+	var users []measuretest.User
+	var exposures []measuretest.Exposure
+	var sessions []measuretest.Session
 	for d := range span {
 		for i := range daily {
 			who := name(d, i)
-			users = append(users, user{Entity: who, Unit: who})
-			sessions = append(sessions, session{Entity: who, Day: day(d).Format(time.DateOnly)})
-			exposures = append(exposures, exposure{e.ID, who, e.Variants[i%2].Key, day(d), false, day(d).Format(time.DateOnly)})
+			users = append(users, measuretest.User{Entity: who, Unit: who})
+			sessions = append(sessions, measuretest.Session{Entity: who, Day: day(d).Format(time.DateOnly)})
+			exposures = append(exposures, measuretest.Exposure{Experiment: e.ID, Unit: who, Variant: e.Variants[i%2].Key, First: day(d), Day: day(d).Format(time.DateOnly)})
 		}
 	}
 	publish(t, h, "dim_user", "", "", users)
@@ -127,11 +99,11 @@ func name(day, i int) string { return fmt.Sprintf("a:%d-%d", day, i) }
 // bought publishes a day's orders, in place of what stood there: of each arm this share buys.
 func (h *home) bought(t *testing.T, d int, control, short float64) {
 	t.Helper()
-	var events []event
+	var events []measuretest.Event
 	for i := range daily {
 		share := []float64{control, short}[i%2]
 		if float64(i/2) < share*daily/2 {
-			events = append(events, event{name(d, i), "order_completed", day(d).Add(time.Hour), false})
+			events = append(events, measuretest.Event{Entity: name(d, i), Name: "order_completed", At: day(d).Add(time.Hour)})
 		}
 	}
 	publish(t, h, "fact_event", day(d).Format(time.DateOnly), fmt.Sprint(control, short), events)
